@@ -1,0 +1,2 @@
+drop table messages;
+drop function messages_in_order();

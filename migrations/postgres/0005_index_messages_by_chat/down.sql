@@ -1,0 +1,1 @@
+drop index ix_messages_chat_position;

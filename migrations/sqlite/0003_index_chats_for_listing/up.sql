@@ -1,0 +1,13 @@
+-- Times are compared as text, so they are of one width: what current_timestamp wrote lacks the
+-- microseconds.
+update chats set created_at = coalesce(strftime('%Y-%m-%d %H:%M:%f', created_at) || '000', created_at)
+where length(created_at) <> 26;
+update chats set last_message_at = coalesce(strftime('%Y-%m-%d %H:%M:%f', last_message_at) || '000', last_message_at)
+where length(last_message_at) <> 26;
+-- ListChats walks these backwards, from the keyset of the page's first row: one for all
+-- chats, one for the chats of a type. A page costs the same wherever it starts.
+create index ix_chats_listing on chats (last_message_at, created_at, id);
+create index ix_chats_listing_by_type on chats (chat_type, last_message_at, created_at, id);
+-- Now the first column of the one above; the planner would take it for the first page, and sort
+-- every chat that shares a time.
+drop index ix_chats_last_message_at;

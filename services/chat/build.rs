@@ -1,0 +1,13 @@
+//! Tells the crate the newest revision of `migrations/`, which its models were written beside.
+
+use std::{error::Error, path::Path};
+
+const MIGRATIONS: &str = "../../migrations";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={MIGRATIONS}");
+    let [postgres, _] = revisions::read_both(Path::new(MIGRATIONS))?;
+    let newest = postgres.last().ok_or("there is no migration to be built with")?;
+    println!("cargo::rustc-env=BUILT_WITH={}", newest.id);
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The command line: flags and environment, read and checked before anything binds.
+
+use std::net::SocketAddr;
+
+use clap::{Args, Parser, Subcommand};
+use common::{database::DatabaseUrl, health::HealthArgs, telemetry::TelemetryArgs};
+use tonic::transport::Uri;
+
+use crate::{Config, Limits};
+
+/// Chats, behind a gate: they are served while the database's schema is the one that this build
+/// needs, and refused with the reason while it is not.
+#[derive(Debug, Parser)]
+#[command(name = "chat", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Logs.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
+}
+
+/// What the binary does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answers chat.v1 from one database, once its schema service says that it is ready.
+    Serve(ServeArgs),
+    /// Asks the service that listens here whether it serves: exits 0 where it does, else 1.
+    Health {
+        /// Where the service listens.
+        #[command(flatten)]
+        here: ListenArgs,
+        /// What to ask about.
+        #[command(flatten)]
+        asked: HealthArgs,
+    },
+}
+
+/// Where the service is.
+#[derive(Clone, Debug, Args)]
+pub struct ListenArgs {
+    /// Where to listen.
+    #[arg(long = "listen", env = "CHAT_LISTEN", default_value = "127.0.0.1:50052")]
+    pub listen: SocketAddr,
+}
+
+/// How to serve.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// The database: postgres://user@host/name, or sqlite:file.db. The spellings
+    /// postgresql+asyncpg: and sqlite+aiosqlite: are understood too.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: DatabaseUrl,
+    /// Where to listen.
+    #[command(flatten)]
+    pub here: ListenArgs,
+    /// The schema service of the same database.
+    #[arg(
+        long,
+        env = "SCHEMA_URL",
+        default_value = "http://127.0.0.1:50051",
+        value_parser = schema_url
+    )]
+    pub schema_url: Uri,
+    /// How much it takes on at once.
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+impl ServeArgs {
+    /// What the service needs of it.
+    pub fn config(&self) -> Config {
+        Config {
+            database: self.database_url.clone(),
+            schema_url: self.schema_url.clone(),
+            limits: self.limits,
+        }
+    }
+}
+
+fn schema_url(url: &str) -> Result<Uri, String> {
+    let uri: Uri = url.parse().map_err(|error| format!("{error}: as in http://host:50051"))?;
+    match uri.scheme_str() {
+        Some("http") => Ok(uri),
+        Some(other) => Err(format!("{other}:// is not understood: as in http://host:50051")),
+        None => Err("no scheme: as in http://host:50051".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_url_has_a_scheme() {
+        assert!(schema_url("http://schema:50051").is_ok());
+        for bad in ["schema:50051", "ftp://schema", "http://", ""] {
+            assert!(schema_url(bad).unwrap_err().contains("as in http://"), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The chat service: `chat.v1` on one database, behind a gate that is closed while the schema is
+//! not what these models need.
+//!
+//! [`serve`] is the service; `src/main.rs` is its command line.
+
+pub mod cli;
+mod error;
+mod limits;
+mod messages;
+pub mod models;
+mod rpc;
+mod serve;
+mod store;
+mod validate;
+
+pub use limits::Limits;
+pub use serve::{Config, Error, serve};

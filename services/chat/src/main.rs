@@ -1,0 +1,37 @@
+//! The `chat` binary.
+
+use std::process::ExitCode;
+
+use chat::cli::{Cli, Command, ServeArgs};
+use clap::Parser as _;
+use common::{database::chain, health, server, telemetry};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = async {
+        telemetry::init(&cli.telemetry)?;
+        match cli.command {
+            Command::Serve(args) => serve(args).await,
+            Command::Health { here, asked } => {
+                Ok(health::check(here.listen, &asked.service).await?)
+            }
+        }
+    };
+    match result.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat: {}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: ServeArgs) -> Result<(), Box<dyn std::error::Error>> {
+    let asked_to_end = server::asked_to_end()?;
+    let listener = server::bind(args.here.listen).await?;
+    server::announce("chat", &listener)?;
+    tracing::info!("the database is {}", args.database_url);
+    chat::serve(args.config(), listener, asked_to_end).await?;
+    Ok(())
+}

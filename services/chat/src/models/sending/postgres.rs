@@ -1,0 +1,107 @@
+//! PostgreSQL's way: the whole batch in one statement.
+
+use common::database::types::{Instant, Json, JsonDocument, Time};
+use diesel::{
+    QueryResult,
+    pg::Pg,
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    result::{DatabaseErrorKind, Error},
+    sql_types::{Array, BigInt, Nullable, Text},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+
+use crate::models::message::NewMessage;
+
+/// How often a batch meets a chat that is deleted between its statement's look and its write.
+const TRIES: usize = 3;
+
+/// Stores what can be stored; returns their ids and positions.
+pub(super) async fn store(
+    connection: &mut AsyncPgConnection,
+    batch: &[NewMessage],
+) -> QueryResult<Vec<(String, i64)>> {
+    for _ in 1..TRIES {
+        match Batch::from(batch).load(connection).await {
+            Err(Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => {}
+            result => return result,
+        }
+    }
+    Batch::from(batch).load(connection).await
+}
+
+/// The messages of a batch, column by column.
+#[derive(Default)]
+struct Batch<'a> {
+    ids: Vec<&'a str>,
+    chat_ids: Vec<&'a str>,
+    senders: Vec<&'a str>,
+    bodies: Vec<&'a str>,
+    replies_to: Vec<Option<&'a str>>,
+    metadata: Vec<&'a Json>,
+    sent_at: Vec<Time>,
+}
+
+impl<'a> From<&'a [NewMessage]> for Batch<'a> {
+    fn from(messages: &'a [NewMessage]) -> Self {
+        let mut batch = Self::default();
+        for message in messages {
+            batch.ids.push(&message.id);
+            batch.chat_ids.push(&message.chat_id);
+            batch.senders.push(&message.sender);
+            batch.bodies.push(&message.body);
+            batch.replies_to.push(message.reply_to.as_deref());
+            batch.metadata.push(&message.metadata);
+            batch.sent_at.push(message.sent_at);
+        }
+        batch
+    }
+}
+
+impl Query for Batch<'_> {
+    type SqlType = (Text, BigInt);
+}
+
+impl QueryId for Batch<'_> {
+    type QueryId = Batch<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl QueryFragment<Pg> for Batch<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH given AS (SELECT * FROM unnest(");
+        out.push_bind_param::<Array<Text>, _>(&self.ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.chat_ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.senders)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.bodies)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.replies_to)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<JsonDocument>, _>(&self.metadata)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Instant>, _>(&self.sent_at)?;
+        out.push_sql(STORE);
+        Ok(())
+    }
+}
+
+/// Chats that others hold are left out (their messages try again), so that one long transaction
+/// elsewhere never makes this one wait while it holds the order of all messages.
+const STORE: &str = ") WITH ORDINALITY AS given (id, chat_id, sender, body, reply_to, metadata, sent_at, nth)), \
+open AS ( \
+SELECT id FROM chats WHERE id IN (SELECT chat_id FROM given) FOR NO KEY UPDATE SKIP LOCKED), \
+stored AS ( \
+INSERT INTO messages (id, chat_id, sender, body, reply_to, metadata, sent_at) \
+SELECT given.id, chat_id, sender, body, reply_to, metadata, sent_at \
+FROM given JOIN open ON open.id = chat_id \
+WHERE reply_to IS NULL OR EXISTS (SELECT FROM messages AS answered \
+WHERE answered.id = given.reply_to AND answered.chat_id = given.chat_id) \
+ORDER BY nth ON CONFLICT (id) DO NOTHING RETURNING id, chat_id, position, sent_at), \
+moved AS ( \
+UPDATE chats SET last_message_at = newest.sent_at \
+FROM (SELECT chat_id, max(sent_at) AS sent_at FROM stored GROUP BY chat_id) AS newest \
+WHERE chats.id = newest.chat_id \
+AND (last_message_at IS NULL OR last_message_at < newest.sent_at)) \
+SELECT id, position FROM stored";

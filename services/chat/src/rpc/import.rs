@@ -1,0 +1,154 @@
+//! Importing chats: a stream of any length in constant memory, stored in batches.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use api::chat::v1::{Chat, ImportChatsRequest, ImportChatsResponse, ImportError};
+use common::{
+    database::{chain, types::Time},
+    status::Problem,
+};
+use tonic::Streaming;
+use uuid::Uuid;
+
+use super::chats::{JID_LENGTH, NAME_LENGTH};
+use crate::{
+    error::{Error, Fault},
+    models::import::ImportedChat,
+    store::Store,
+    validate,
+};
+
+/// Rows that are stored at once.
+const BATCH: usize = 500;
+/// Refused rows that are told one by one; further ones are counted.
+const TOLD: usize = 100;
+/// Characters of a refused row's field and message that are told: both may hold what it held.
+const TOLD_LENGTH: usize = 300;
+/// How often the log says how far an import is.
+const PROGRESS: Duration = Duration::from_secs(5);
+
+pub(super) async fn import(
+    store: &Store,
+    mut stream: Streaming<ImportChatsRequest>,
+) -> Result<ImportChatsResponse, Error> {
+    let mut import = Import::new(store);
+    let broke_off = |status| Error::Stream(Box::new(status));
+    while let Some(request) = stream.message().await.map_err(broke_off)? {
+        import.take(request.chat).await?;
+    }
+    import.store_batch().await?;
+    let ImportChatsResponse { created, updated, failed, .. } = import.done;
+    tracing::info!(created, updated, failed, "import finished");
+    Ok(import.done)
+}
+
+struct Import<'a> {
+    store: &'a Store,
+    /// The index of the next row.
+    next: u64,
+    /// By jid, with their indices: a batch holds a chat once.
+    batch: HashMap<String, (u64, ImportedChat)>,
+    done: ImportChatsResponse,
+    told_at: Instant,
+}
+
+impl<'a> Import<'a> {
+    fn new(store: &'a Store) -> Self {
+        let batch = HashMap::with_capacity(BATCH);
+        let done = ImportChatsResponse::default();
+        Self { store, next: 0, batch, done, told_at: Instant::now() }
+    }
+
+    async fn take(&mut self, chat: Option<Chat>) -> Result<(), Error> {
+        let index = self.next;
+        self.next += 1;
+        let row = match row(chat) {
+            Ok(row) => row,
+            Err(problem) => {
+                self.refuse(index, &problem);
+                return Ok(());
+            }
+        };
+        if self.batch.len() >= BATCH || self.batch.contains_key(&row.jid) {
+            self.store_batch().await?;
+        }
+        self.batch.insert(row.jid.clone(), (index, row));
+        Ok(())
+    }
+
+    async fn store_batch(&mut self) -> Result<(), Error> {
+        let (indices, rows): (Vec<u64>, Vec<ImportedChat>) =
+            self.batch.drain().map(|(_, row)| row).unzip();
+        let rows: Arc<[ImportedChat]> = rows.into();
+        match self.upsert(Arc::clone(&rows)).await {
+            Err(error) if error.fault() == Some(Fault::Bug) => {
+                self.store_one_by_one(&indices, &rows).await?;
+            }
+            result => result?,
+        }
+        if self.told_at.elapsed() >= PROGRESS {
+            self.told_at = Instant::now();
+            tracing::info!(rows = self.next, failed = self.done.failed, "importing chats");
+        }
+        Ok(())
+    }
+
+    /// What the database refuses in a batch, and we did not foresee, costs only its own row.
+    async fn store_one_by_one(
+        &mut self,
+        indices: &[u64],
+        rows: &[ImportedChat],
+    ) -> Result<(), Error> {
+        for (&index, row) in indices.iter().zip(rows) {
+            match self.upsert([row.clone()].into()).await {
+                Err(error) if error.fault() == Some(Fault::Bug) => {
+                    tracing::error!(index, error = chain(&error), "a row cannot be imported");
+                    self.refuse(index, &Problem::internal());
+                }
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn upsert(&mut self, rows: Arc<[ImportedChat]>) -> Result<(), Error> {
+        let all = rows.len();
+        let connection = &mut self.store.connection().await?;
+        let created = ImportedChat::upsert(connection, rows).await?;
+        self.done.created += created as u64;
+        self.done.updated += (all - created) as u64;
+        Ok(())
+    }
+
+    fn refuse(&mut self, index: u64, problem: &Problem) {
+        self.done.failed += 1;
+        if self.done.errors.len() < TOLD {
+            let cut = |text: &str| text.chars().take(TOLD_LENGTH).collect();
+            self.done.errors.push(ImportError {
+                index,
+                field: problem.info("field").map(cut).unwrap_or_default(),
+                reason: problem.reason().into(),
+                message: cut(problem.message()),
+            });
+        }
+    }
+}
+
+fn row(chat: Option<Chat>) -> Result<ImportedChat, Problem> {
+    let chat = validate::required("chat", chat)?;
+    let metadata = |given| validate::metadata("chat.metadata", Some(given));
+    Ok(ImportedChat {
+        id: Uuid::now_v7().to_string(),
+        jid: validate::text("chat.jid", chat.jid, JID_LENGTH)?,
+        name: validate::optional_text("chat.name", chat.name, NAME_LENGTH)?,
+        chat_type: validate::chat_type("chat.type", chat.r#type)?,
+        metadata: chat.metadata.map(metadata).transpose()?,
+        created_at: validate::time("chat.created_at", chat.created_at)?,
+        updated_at: validate::time("chat.updated_at", chat.updated_at)?.unwrap_or_else(Time::now),
+        last_message_at: validate::time("chat.last_message_at", chat.last_message_at)?,
+    })
+}

@@ -1,0 +1,109 @@
+//! Messages: sending one, reading a chat's back, hearing new ones.
+
+use api::chat::v1::{
+    ListMessagesRequest, ListMessagesResponse, SendMessageRequest, SendMessageResponse,
+    SubscribeRequest, SubscribeResponse,
+};
+use common::{database::types::Time, page, status::Problem};
+use futures_util::{Stream, StreamExt as _};
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::Status;
+use uuid::Uuid;
+
+use super::convert;
+use crate::{
+    error::Error,
+    messages::{cursor, feed::Feed, subscription, writer::Writer},
+    models::{
+        chat::Chat,
+        message::{Message, NewMessage},
+    },
+    store::Store,
+    validate,
+};
+
+const SENDER_LENGTH: usize = 255;
+/// In bytes.
+const BODY_SIZE: usize = 64 * 1024;
+/// In bytes of JSON.
+const METADATA_SIZE: usize = 64 * 1024;
+
+pub(super) async fn send(
+    writer: &Writer,
+    request: SendMessageRequest,
+) -> Result<SendMessageResponse, Error> {
+    let message = NewMessage {
+        chat_id: validate::id("chat_id", request.chat_id)?,
+        id: validate::uuid("id", request.id)?.unwrap_or_else(Uuid::now_v7).to_string(),
+        sender: validate::text("sender", request.sender, SENDER_LENGTH)?,
+        body: validate::body("body", request.body, BODY_SIZE)?,
+        reply_to: validate::uuid("reply_to", request.reply_to)?.map(|id| id.to_string()),
+        metadata: validate::metadata("metadata", request.metadata)?,
+        sent_at: Time::now(),
+    };
+    if message.metadata.0.to_string().len() > METADATA_SIZE {
+        let what = format!("longer than {METADATA_SIZE} bytes of JSON");
+        return Err(Problem::invalid("metadata", "FIELD_TOO_LONG", what).into());
+    }
+    let stored = writer.send(message).await?;
+    Ok(SendMessageResponse { message: Some(convert::message(&stored)) })
+}
+
+pub(super) async fn list(
+    store: &Store,
+    request: ListMessagesRequest,
+) -> Result<ListMessagesResponse, Error> {
+    let size = page::size(request.page_size)?;
+    let chat_id = validate::id("chat_id", request.chat_id)?;
+    let filter = format!("messages?chat={chat_id}");
+    let before = page::read(&request.page_token, &filter)?
+        .map(|position| position.parse().map_err(|_| page::foreign()))
+        .transpose()?;
+    let connection = &mut store.connection().await?;
+    // One more than the page has tells whether another follows.
+    let mut messages = Message::before(connection, &chat_id, before, size + 1).await?;
+    if messages.is_empty() && Chat::by_id(connection, &chat_id).await?.is_none() {
+        return Err(Error::ChatNotFound(chat_id));
+    }
+    let more = messages.len() > size;
+    messages.truncate(size);
+    let last = messages.last().filter(|_| more);
+    let next_page_token =
+        last.map(|last| page::token(&last.position.to_string(), &filter)).unwrap_or_default();
+    Ok(ListMessagesResponse {
+        messages: messages.iter().map(convert::message).collect(),
+        next_page_token,
+    })
+}
+
+pub(super) async fn subscribe(
+    feed: &Feed,
+    place: OwnedSemaphorePermit,
+    request: SubscribeRequest,
+) -> Result<impl Stream<Item = Result<SubscribeResponse, Status>> + Send + use<>, Error> {
+    let chat_id = validate::optional_text("chat_id", request.chat_id, validate::ID_LENGTH)?;
+    let after = match request.after.as_str() {
+        "" => None,
+        after => Some(cursor::position("after", after)?),
+    };
+    let connection = &mut feed.store().connection().await?;
+    if let Some(chat_id) = &chat_id
+        && Chat::by_id(connection, chat_id).await?.is_none()
+    {
+        return Err(Error::ChatNotFound(chat_id.clone()));
+    }
+    let after = match after {
+        Some(after) => after,
+        None => Message::newest(connection).await?,
+    };
+    let listener = feed.listen(chat_id.as_deref()).await?;
+    let store = feed.store().clone();
+    Ok(subscription::messages(listener, after).map(move |message| {
+        // Held for as long as the stream is.
+        let _ = &place;
+        match message {
+            Ok(message) => Ok(SubscribeResponse { message: Some(convert::message(&message)) }),
+            Err(error) => Err(store.refuse(error)),
+        }
+    }))
+}

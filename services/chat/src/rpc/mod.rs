@@ -1,0 +1,14 @@
+//! The gRPC services. A method is a line in its service's table here; its four steps (validate,
+//! convert, call, reply) stand in a function of the same name in the module of its kind.
+
+mod bots;
+mod chats;
+mod convert;
+mod import;
+mod messages;
+mod schedules;
+mod service;
+
+pub use bots::Bots;
+pub use schedules::Schedules;
+pub use service::Chats;

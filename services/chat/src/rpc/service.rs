@@ -1,0 +1,116 @@
+//! chat.v1.ChatService: the table of its methods.
+
+use std::pin::Pin;
+
+use api::chat::v1::{
+    CreateChatRequest, CreateChatResponse, DeleteChatRequest, DeleteChatResponse, GetChatRequest,
+    GetChatResponse, ImportChatsRequest, ImportChatsResponse, ListChatsRequest, ListChatsResponse,
+    ListMessagesRequest, ListMessagesResponse, SendMessageRequest, SendMessageResponse,
+    SubscribeRequest, SubscribeResponse, UpdateChatRequest, UpdateChatResponse,
+    chat_service_server::ChatService,
+};
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{chats, import, messages};
+use crate::{
+    limits::Room,
+    messages::{feed::Feed, writer::Writer},
+    store::Store,
+};
+
+/// chat.v1.ChatService.
+pub struct Chats {
+    store: Store,
+    writer: Writer,
+    feed: Feed,
+    streams: Room,
+}
+
+impl Chats {
+    /// The service on this store, with its writer, its feed, and room for so many subscribers.
+    pub(crate) const fn new(store: Store, writer: Writer, feed: Feed, streams: Room) -> Self {
+        Self { store, writer, feed, streams }
+    }
+}
+
+#[tonic::async_trait]
+impl ChatService for Chats {
+    type SubscribeStream =
+        Pin<Box<dyn Stream<Item = Result<SubscribeResponse, Status>> + Send + 'static>>;
+
+    async fn create_chat(
+        &self,
+        request: Request<CreateChatRequest>,
+    ) -> Result<Response<CreateChatResponse>, Status> {
+        self.store.reply(chats::create(&self.store, request.into_inner()).await)
+    }
+
+    async fn get_chat(
+        &self,
+        request: Request<GetChatRequest>,
+    ) -> Result<Response<GetChatResponse>, Status> {
+        self.store.reply(chats::get(&self.store, request.into_inner()).await)
+    }
+
+    async fn list_chats(
+        &self,
+        request: Request<ListChatsRequest>,
+    ) -> Result<Response<ListChatsResponse>, Status> {
+        self.store.reply(chats::list(&self.store, request.into_inner()).await)
+    }
+
+    async fn update_chat(
+        &self,
+        request: Request<UpdateChatRequest>,
+    ) -> Result<Response<UpdateChatResponse>, Status> {
+        self.store.reply(chats::update(&self.store, request.into_inner()).await)
+    }
+
+    async fn delete_chat(
+        &self,
+        request: Request<DeleteChatRequest>,
+    ) -> Result<Response<DeleteChatResponse>, Status> {
+        self.store.reply(chats::delete(&self.store, request.into_inner()).await)
+    }
+
+    async fn import_chats(
+        &self,
+        request: Request<Streaming<ImportChatsRequest>>,
+    ) -> Result<Response<ImportChatsResponse>, Status> {
+        self.store.reply(import::import(&self.store, request.into_inner()).await)
+    }
+
+    async fn send_message(
+        &self,
+        request: Request<SendMessageRequest>,
+    ) -> Result<Response<SendMessageResponse>, Status> {
+        self.store.reply(messages::send(&self.writer, request.into_inner()).await)
+    }
+
+    async fn list_messages(
+        &self,
+        request: Request<ListMessagesRequest>,
+    ) -> Result<Response<ListMessagesResponse>, Status> {
+        self.store.reply(messages::list(&self.store, request.into_inner()).await)
+    }
+
+    async fn subscribe(
+        &self,
+        request: Request<SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let place = self.streams.enter()?;
+        let subscribed = messages::subscribe(&self.feed, place, request.into_inner()).await;
+        self.store.reply(subscribed.map(|messages| -> Self::SubscribeStream {
+            Box::pin(self.store.gate().while_open(messages))
+        }))
+    }
+}
+
+/// The refusal of a method that the contract has and this build has not.
+pub(super) fn later(method: &str) -> Status {
+    let words = format!("{method} is in the contract and not in this build: deploy a newer one");
+    common::status::Problem::new(tonic::Code::Unimplemented, "METHOD_UNIMPLEMENTED", words)
+        .with("method", method)
+        .into()
+}

@@ -1,0 +1,176 @@
+//! The service's life: a pool, a gate, the services behind it, and an end in good order.
+
+use std::time::Duration;
+
+use api::chat::v1::{
+    bot_service_server::{self, BotServiceServer},
+    chat_service_server::{self, ChatServiceServer},
+    schedule_service_server::{self, ScheduleServiceServer},
+};
+use common::{
+    database::{Database, DatabaseUrl, chain},
+    server,
+};
+use gate::{Gate, ProofError};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::Routes,
+    transport::{self, Uri},
+};
+
+use crate::{
+    error::Fault,
+    limits::{Limited, Limits, Room},
+    messages::{feed::Feed, writer::Writer},
+    models::{BUILT_WITH, REQUIRES, listing},
+    rpc::{Bots, Chats, Schedules},
+    store::Store,
+};
+
+/// How long probes have to see NOT_SERVING before calls are refused, where anybody probes.
+const NOTICE: Duration = Duration::from_secs(5);
+
+/// What the service needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the chats are.
+    pub database: DatabaseUrl,
+    /// The schema service of that database.
+    pub schema_url: Uri,
+    /// How much it takes on at once.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// A service as it is where nothing else is said.
+    pub fn new(database: DatabaseUrl, schema_url: Uri) -> Self {
+        Self { database, schema_url, limits: Limits::default() }
+    }
+}
+
+/// Why the service cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The schema service's URL cannot be called.
+    #[error("the schema service's URL cannot be called")]
+    SchemaUrl(#[source] transport::Error),
+    /// The descriptors for reflection cannot be read.
+    #[error("reflection cannot be built")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The listener failed.
+    #[error("the server failed")]
+    Serve(#[source] transport::Error),
+}
+
+/// Serves on `listener` until `stopping`. The gate is closed until the schema service says that
+/// the schema is at head; what it answers until then is the reason.
+///
+/// # Errors
+/// The schema service's URL is of no use, or the listener fails.
+pub async fn serve(
+    config: Config,
+    listener: TcpListener,
+    stopping: CancellationToken,
+) -> Result<(), Error> {
+    let limits = config.limits;
+    let database = Database::new(&config.database, "schemagate-chat", limits.connections.get());
+    let gate = gate(config.schema_url, &database).await.map_err(Error::SchemaUrl)?;
+    let drained = CancellationToken::new();
+    let judging = tokio::spawn(gate.clone().run(drained.clone()));
+
+    let renewing = tokio::spawn(renew(database.clone(), gate.clone()));
+
+    let store = Store::new(database, gate.clone());
+    let feed = Feed::new(store.clone());
+    let feeding = tokio::spawn(feed.clone().run());
+    let (writer, writing) = Writer::start(store.clone(), feed.clone(), limits.queue.get());
+    let calls = Room::new("calls", limits.requests);
+    let streams = Room::new("streams", limits.streams);
+    let chats = ChatServiceServer::new(Chats::new(store, writer, feed, streams));
+    let mut routes = Routes::builder();
+    server::add_reflection(&mut routes)?;
+    routes.add_service(gate.health_service());
+    routes.add_service(gate.readiness_service());
+    routes.add_service(gate.guard(Limited::new(chats, calls.clone())));
+    routes.add_service(gate.guard(Limited::new(BotServiceServer::new(Bots), calls.clone())));
+    routes.add_service(gate.guard(Limited::new(ScheduleServiceServer::new(Schedules), calls)));
+    let ending = async {
+        stopping.cancelled().await;
+        gate.shutdown(NOTICE).await;
+    };
+    let served = server::serve(listener, routes.routes(), ending).await;
+    // It stores what was handed in, and ends with the services that hold its handles.
+    let _ = writing.await;
+    feeding.abort();
+    renewing.abort();
+    drained.cancel();
+    // It ends when told to, and never fails.
+    let _ = judging.await;
+    served.map_err(Error::Serve)
+}
+
+async fn gate(schema_url: Uri, database: &Database) -> Result<Gate, transport::Error> {
+    let builder = Gate::builder("chat", schema_url)?
+        .requires(REQUIRES)
+        .built_with(BUILT_WITH)
+        .version(env!("CARGO_PKG_VERSION"))
+        .reports([
+            chat_service_server::SERVICE_NAME,
+            bot_service_server::SERVICE_NAME,
+            schedule_service_server::SERVICE_NAME,
+        ])
+        .database({
+            let database = database.clone();
+            move || identity(database.clone())
+        })
+        .models({
+            let database = database.clone();
+            move || models(database.clone())
+        });
+    Ok(builder.build().await)
+}
+
+/// Connections that saw the schema from before the gate closed are not used after it.
+async fn renew(database: Database, gate: Gate) {
+    loop {
+        gate.opened().await;
+        gate.closed().await;
+        database.renew();
+    }
+}
+
+/// The gate's second proof: which database the pool reaches.
+async fn identity(database: Database) -> Result<String, ProofError> {
+    let mut connection = database.connection().await.map_err(|error| untried(&error))?;
+    database.identity(&mut connection).await.map_err(|error| untried(&error))
+}
+
+/// The gate's third proof: the models' own query is answered.
+async fn models(database: Database) -> Result<String, ProofError> {
+    match answer(&database).await? {
+        Ok(()) => Ok("the tables answer as the models need them".into()),
+        Err(refusal) => {
+            Err(ProofError::Refuted(format!("the tables are not what the models need: {refusal}")))
+        }
+    }
+}
+
+/// Asks twice, since a connection may remember the schema from before it moved.
+async fn answer(database: &Database) -> Result<Result<(), diesel::result::Error>, ProofError> {
+    let mut refusal = Ok(());
+    for _ in 0..2 {
+        let mut connection = database.connection().await.map_err(|error| untried(&error))?;
+        refusal = match listing::page(&mut connection, None, None, 1).await {
+            Ok(_) => return Ok(Ok(())),
+            Err(error) if Fault::of(&error) == Fault::Schema => Err(error),
+            Err(error) => return Err(untried(&error)),
+        };
+        database.renew();
+    }
+    Ok(refusal)
+}
+
+fn untried(error: &dyn std::error::Error) -> ProofError {
+    ProofError::Untried(chain(error))
+}

@@ -1,0 +1,103 @@
+//! What fields of a request must be. Every refusal names the field by its path.
+
+use common::{
+    convert,
+    database::types::{Json, Time},
+    status::Problem,
+};
+use prost_types::{Struct, Timestamp};
+
+use uuid::Uuid;
+
+use crate::models::chat::ChatType;
+
+/// A message that must be there.
+pub fn required<T>(field: &str, value: Option<T>) -> Result<T, Problem> {
+    value.ok_or_else(|| missing(field))
+}
+
+/// A text that must be there, of at most so many characters, without a NUL.
+pub fn text(field: &str, value: String, most: usize) -> Result<String, Problem> {
+    optional_text(field, value, most)?.ok_or_else(|| missing(field))
+}
+
+/// A text of at most so many characters, without a NUL; none where it is empty.
+pub fn optional_text(field: &str, value: String, most: usize) -> Result<Option<String>, Problem> {
+    if value.contains('\0') {
+        return Err(Problem::invalid(field, "FIELD_HOLDS_NUL", "holds a NUL"));
+    }
+    // A text has at most as many characters as bytes: most are never counted.
+    if value.len() > most && value.chars().count() > most {
+        let what = format!("longer than {most} characters");
+        return Err(Problem::invalid(field, "FIELD_TOO_LONG", what));
+    }
+    Ok((!value.is_empty()).then_some(value))
+}
+
+/// Characters of an id, at most.
+pub const ID_LENGTH: usize = 255;
+
+/// An id to look something up by.
+pub fn id(field: &str, value: String) -> Result<String, Problem> {
+    text(field, value, ID_LENGTH)
+}
+
+/// A UUID, in whatever spelling; none where it is empty.
+pub fn uuid(field: &str, value: String) -> Result<Option<Uuid>, Problem> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let what = "not a UUID, such as 01890a5d-ac96-774b-bcce-b302099a8057";
+    value.parse().map(Some).map_err(|_| Problem::invalid(field, "UUID_INVALID", what))
+}
+
+/// A text of any length up to so many bytes, without a NUL.
+pub fn body(field: &str, value: String, most: usize) -> Result<String, Problem> {
+    if value.len() > most {
+        let what = format!("longer than {most} bytes");
+        return Err(Problem::invalid(field, "FIELD_TOO_LONG", what));
+    }
+    if value.contains('\0') {
+        return Err(Problem::invalid(field, "FIELD_HOLDS_NUL", "holds a NUL"));
+    }
+    Ok(value)
+}
+
+/// A type of chat; none where it is unspecified.
+pub fn chat_type(field: &str, value: i32) -> Result<Option<ChatType>, Problem> {
+    use api::chat::v1::ChatType as Wire;
+    match Wire::try_from(value) {
+        Ok(Wire::Unspecified) => Ok(None),
+        Ok(Wire::Private) => Ok(Some(ChatType::Private)),
+        Ok(Wire::Group) => Ok(Some(ChatType::Group)),
+        Ok(Wire::Channel) => Ok(Some(ChatType::Channel)),
+        Err(_) => {
+            let what = format!("{value} is no type of chat: private, group and channel are");
+            Err(Problem::invalid(field, "CHAT_TYPE_UNKNOWN", what))
+        }
+    }
+}
+
+/// A JSON object; an empty one where it is unset.
+pub fn metadata(field: &str, value: Option<Struct>) -> Result<Json, Problem> {
+    convert::from_struct(value.unwrap_or_default()).map(Json).map_err(|unkept| {
+        let path = format!("{field}.{}", unkept.path);
+        Problem::invalid(&path, "JSON_UNKEPT", format!("{} cannot be kept", unkept.why))
+    })
+}
+
+/// A time that both databases can keep; none where it is unset.
+pub fn time(field: &str, value: Option<Timestamp>) -> Result<Option<Time>, Problem> {
+    let Some(value) = value else { return Ok(None) };
+    match convert::time(value).filter(|time| KEPT.contains(&time.timestamp())) {
+        Some(time) => Ok(Some(time.into())),
+        None => Err(Problem::invalid(field, "TIME_INVALID", "outside the years 1 to 9999")),
+    }
+}
+
+/// The times that a `Timestamp` may have, in seconds; every text of them has one width.
+const KEPT: std::ops::Range<i64> = -62_135_596_800..253_402_300_800;
+
+fn missing(field: &str) -> Problem {
+    Problem::invalid(field, "FIELD_REQUIRED", "required")
+}

@@ -1,0 +1,83 @@
+//! The gate in front of the service, and what its errors say of the database behind.
+
+use api::chat::v1::{
+    ChatType, ListBotsRequest, ListSchedulesRequest, bot_service_client::BotServiceClient,
+    schedule_service_client::ScheduleServiceClient,
+};
+use testing::{Backend, apply, both, channel, downgrade, reason, retry_delay, upgrade};
+use tonic::Code;
+use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
+
+use crate::fixture::Fixture;
+
+#[apply(both!)]
+async fn it_serves_at_head_and_refuses_below(backend: Backend) {
+    let fixture = Fixture::on(backend.at("0001").await).await;
+    fixture.is(NotServing).await;
+    for _ in 0..2 {
+        upgrade(fixture.schema, "").await.unwrap();
+        fixture.is(Serving).await;
+        fixture.page(0, "", ChatType::Unspecified).await.unwrap();
+
+        downgrade(fixture.schema, "base").await.unwrap();
+        fixture.is(NotServing).await;
+        let refused = fixture.page(0, "", ChatType::Unspecified).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable);
+        assert_eq!(reason(&refused), "SCHEMA_NOT_AT_HEAD");
+    }
+}
+
+#[apply(both!)]
+async fn a_schema_that_moved_behind_the_schema_services_back_is_told(backend: Backend) {
+    let fixture = Fixture::ready(backend).await;
+    fixture.page(0, "", ChatType::Unspecified).await.unwrap();
+    fixture.database.execute("alter table chats rename column name to title").await;
+    let refused = fixture.page(0, "", ChatType::Unspecified).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(["SCHEMA_CHANGED", "SCHEMA_MODEL_MISMATCH"].contains(&reason(&refused).as_str()));
+    fixture.is(NotServing).await;
+    let refused = fixture.page(0, "", ChatType::Unspecified).await.unwrap_err();
+    assert_eq!(reason(&refused), "SCHEMA_MODEL_MISMATCH");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_broke_is_replaced() {
+    let fixture = Fixture::ready(Backend::Postgres).await;
+    fixture.page(0, "", ChatType::Unspecified).await.unwrap();
+    fixture
+        .database
+        .execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity \
+             where datname = current_database() and pid <> pg_backend_pid()",
+        )
+        .await;
+    // One call at most may meet the broken connection before it is seen.
+    if let Err(refused) = fixture.page(0, "", ChatType::Unspecified).await {
+        assert_eq!(
+            (refused.code(), reason(&refused).as_str()),
+            (Code::Unavailable, "DATABASE_UNAVAILABLE")
+        );
+        assert!(retry_delay(&refused).is_some());
+        fixture.page(0, "", ChatType::Unspecified).await.unwrap();
+    }
+}
+
+#[apply(both!)]
+async fn what_comes_later_says_so(backend: Backend) {
+    let fixture = Fixture::ready(backend).await;
+    let channel = channel(fixture.chat);
+    let refusals = [
+        BotServiceClient::new(channel.clone())
+            .list_bots(ListBotsRequest::default())
+            .await
+            .unwrap_err(),
+        ScheduleServiceClient::new(channel)
+            .list_schedules(ListSchedulesRequest::default())
+            .await
+            .unwrap_err(),
+    ];
+    for refused in refusals {
+        assert_eq!(refused.code(), Code::Unimplemented);
+        assert_eq!(reason(&refused), "METHOD_UNIMPLEMENTED");
+    }
+}

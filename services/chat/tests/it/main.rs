@@ -1,0 +1,24 @@
+//! The chat service through its public API, on both databases.
+
+#[cfg(test)]
+mod chats;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod gate;
+#[cfg(test)]
+mod import;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod listing;
+#[cfg(test)]
+mod messages;
+#[cfg(test)]
+mod models;
+#[cfg(test)]
+mod order;
+#[cfg(test)]
+mod plans;
+#[cfg(test)]
+mod subscribe;

@@ -1,0 +1,147 @@
+//! One order for all, whoever stalls: what `messages/mod.rs` of the service promises.
+
+use std::time::Duration;
+
+use common::{
+    database::{Connection, Database},
+    with_conn,
+};
+use diesel_async::SimpleAsyncConnection as _;
+use testing::{Backend, TestDatabase, apply, both, reason, retry_delay};
+use tokio::time::timeout;
+use tonic::Code;
+
+use crate::fixture::{Fixture, heard, message};
+
+/// A connection that holds what it holds until it is told otherwise.
+pub(crate) struct Holder(Connection);
+
+impl Holder {
+    pub(crate) async fn open(database: &TestDatabase) -> Self {
+        let pool = Database::new(&database.url().parse().unwrap(), "holder", 1);
+        Self(pool.connection().await.unwrap())
+    }
+
+    pub(crate) async fn run(&mut self, sql: &str) {
+        with_conn!(&mut self.0, c => c.batch_execute(sql).await).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_stalls_before_its_commit_is_not_skipped() {
+    let fixture = Fixture::ready(Backend::Postgres).await;
+    let chat = fixture.chat("a").await;
+    let first = fixture.say(&chat, "first").await;
+    let mut all = fixture.subscribe("", &first.cursor).await.unwrap();
+
+    // It has its position, and has not committed.
+    let mut stalled = Holder::open(&fixture.database).await;
+    stalled
+        .run(&format!(
+            "begin; insert into messages (id, chat_id, sender, body) \
+             values ('00000000-0000-0000-0000-000000000001', '{chat}', 'other', 'stalled')"
+        ))
+        .await;
+    let (mut client, later) = (fixture.client(), message(&chat, "later"));
+    let sending = tokio::spawn(async move { client.send_message(later).await });
+    let early = timeout(Duration::from_millis(300), all.message()).await;
+    assert!(early.is_err(), "nothing may pass it: {early:?}");
+    stalled.run("commit").await;
+    sending.await.unwrap().unwrap();
+    assert_eq!(heard(&mut all, 2).await, ["stalled", "later"]);
+
+    // A gap that a rollback leaves is waited for by nobody.
+    stalled
+        .run(&format!(
+            "begin; insert into messages (id, chat_id, sender, body) \
+             values ('00000000-0000-0000-0000-000000000002', '{chat}', 'other', 'undone'); rollback"
+        ))
+        .await;
+    fixture.say(&chat, "last").await;
+    assert_eq!(heard(&mut all, 1).await, ["last"]);
+    let from_the_start = fixture.subscribe("", &first.cursor).await.unwrap();
+    assert_eq!(heard(&mut { from_the_start }, 3).await, ["stalled", "later", "last"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_stalls_for_long_is_told_to_the_callers() {
+    let fixture = Fixture::ready(Backend::Postgres).await;
+    let chat = fixture.chat("a").await;
+    let mut stalled = Holder::open(&fixture.database).await;
+    stalled
+        .run(&format!(
+            "begin; insert into messages (id, chat_id, sender, body) \
+             values ('00000000-0000-0000-0000-000000000001', '{chat}', 'other', 'stalled')"
+        ))
+        .await;
+    let refused = fixture.send(message(&chat, "x")).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "DATABASE_BUSY"));
+    assert!(retry_delay(&refused).is_some());
+    stalled.run("rollback").await;
+    fixture.say(&chat, "y").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_transaction_elsewhere_holds_up_only_what_it_locks() {
+    let fixture = Fixture::ready(Backend::Postgres).await;
+    let (held, free) = (fixture.chat("held").await, fixture.chat("free").await);
+    let mut all = fixture.subscribe("", "").await.unwrap();
+    let mut long = Holder::open(&fixture.database).await;
+    // It has a transaction id, a snapshot of everything, and a lock on one chat.
+    long.run(&format!(
+        "begin isolation level repeatable read; create table backfill (n integer); \
+         select count(*) from messages; update chats set name = 'x' where id = '{held}'"
+    ))
+    .await;
+    let (mut client, waiting) = (fixture.client(), message(&held, "held"));
+    let waiting = tokio::spawn(async move { client.send_message(waiting).await });
+    for n in 0..5 {
+        fixture.say(&free, &n.to_string()).await;
+    }
+    assert_eq!(heard(&mut all, 5).await, ["0", "1", "2", "3", "4"]);
+    assert!(!waiting.is_finished());
+    long.run("commit").await;
+    waiting.await.unwrap().unwrap();
+    assert_eq!(heard(&mut all, 1).await, ["held"]);
+}
+
+#[apply(both!)]
+async fn every_subscriber_of_every_replica_sees_one_order(backend: Backend) {
+    const WRITERS: usize = 8;
+    const EACH: usize = 25;
+    let fixture = Fixture::ready(backend).await;
+    let chats = [fixture.chat("a").await, fixture.chat("b").await];
+    let replicas = [fixture.chat, fixture.replica().await];
+    let clients = replicas.map(|address| {
+        api::chat::v1::chat_service_client::ChatServiceClient::new(testing::channel(address))
+    });
+    let mut streams = Vec::new();
+    for client in &clients {
+        for _ in 0..3 {
+            let request = api::chat::v1::SubscribeRequest::default();
+            streams.push(client.clone().subscribe(request).await.unwrap().into_inner());
+        }
+    }
+    let writers = (0..WRITERS).map(|writer| {
+        let mut client = clients[writer % 2].clone();
+        let chat = chats[writer / 2 % 2].clone();
+        tokio::spawn(async move {
+            for n in 0..EACH {
+                client.send_message(message(&chat, &format!("{writer} {n}"))).await.unwrap();
+            }
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    let mut orders = Vec::new();
+    for stream in &mut streams {
+        orders.push(heard(stream, WRITERS * EACH).await);
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let column = fixture.database.column("select body from messages order by position").await;
+    let stored: Vec<String> = column.into_iter().flatten().collect();
+    for order in orders {
+        assert_eq!(order, stored);
+    }
+}

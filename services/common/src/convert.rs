@@ -1,0 +1,135 @@
+//! Well-known types to and from Rust's: times and JSON.
+
+use chrono::{DateTime, Utc};
+use prost_types::{Struct, Timestamp, Value, value::Kind};
+use serde_json::{Map, Number};
+
+/// A time as the wire has it.
+pub fn timestamp(time: DateTime<Utc>) -> Timestamp {
+    Timestamp {
+        seconds: time.timestamp(),
+        // Below a second always, leap seconds aside, which chrono puts above it.
+        nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(999_999_999),
+    }
+}
+
+/// A time of the wire; none where it is outside the calendar.
+pub fn time(timestamp: Timestamp) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(timestamp.seconds, u32::try_from(timestamp.nanos).ok()?)
+}
+
+/// A JSON object as the wire has it. Anything but an object is an empty one.
+pub fn to_struct(value: serde_json::Value) -> Struct {
+    match value {
+        serde_json::Value::Object(map) => {
+            Struct { fields: map.into_iter().map(|(key, value)| (key, to_value(value))).collect() }
+        }
+        _ => Struct::default(),
+    }
+}
+
+fn to_value(value: serde_json::Value) -> Value {
+    let kind = match value {
+        serde_json::Value::Null => Kind::NullValue(0),
+        serde_json::Value::Bool(bool) => Kind::BoolValue(bool),
+        serde_json::Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+        serde_json::Value::String(text) => Kind::StringValue(text),
+        serde_json::Value::Array(values) => Kind::ListValue(prost_types::ListValue {
+            values: values.into_iter().map(to_value).collect(),
+        }),
+        object @ serde_json::Value::Object(_) => Kind::StructValue(to_struct(object)),
+    };
+    Value { kind: Some(kind) }
+}
+
+/// A struct of the wire as JSON, or what cannot be kept: JSON has no NaN and no infinity, and no
+/// database of ours keeps a NUL in a text.
+///
+/// # Errors
+/// The path of the value that JSON cannot hold, and why.
+pub fn from_struct(value: Struct) -> Result<serde_json::Value, Unkept> {
+    let mut map = Map::new();
+    for (key, value) in value.fields {
+        if key.contains('\0') {
+            return Err(Unkept { path: key.replace('\0', "\\0"), why: "a NUL in a key" });
+        }
+        let value = from_value(value).map_err(|unkept| unkept.below(&key))?;
+        map.insert(key, value);
+    }
+    Ok(map.into())
+}
+
+/// What of a struct cannot be kept as JSON.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Unkept {
+    /// The keys that lead to it, joined by dots.
+    pub path: String,
+    /// What it is.
+    pub why: &'static str,
+}
+
+impl Unkept {
+    fn below(self, key: &str) -> Self {
+        let path = if self.path.is_empty() { key.into() } else { format!("{key}.{}", self.path) };
+        Self { path, ..self }
+    }
+}
+
+fn from_value(value: Value) -> Result<serde_json::Value, Unkept> {
+    let here = |why| Unkept { path: String::new(), why };
+    Ok(match value.kind {
+        None | Some(Kind::NullValue(_)) => serde_json::Value::Null,
+        Some(Kind::BoolValue(bool)) => bool.into(),
+        Some(Kind::NumberValue(number)) => {
+            from_number(number).ok_or(here("not a finite number"))?.into()
+        }
+        Some(Kind::StringValue(text)) if text.contains('\0') => return Err(here("a NUL")),
+        Some(Kind::StringValue(text)) => text.into(),
+        Some(Kind::ListValue(list)) => {
+            list.values.into_iter().map(from_value).collect::<Result<Vec<_>, _>>()?.into()
+        }
+        Some(Kind::StructValue(value)) => from_struct(value)?,
+    })
+}
+
+/// Whole numbers are kept as such, as far as a double is exact: `1`, not `1.0`.
+#[expect(clippy::cast_possible_truncation, reason = "checked: whole, and below 2^53")]
+fn from_number(number: f64) -> Option<Number> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && number.abs() < EXACT {
+        Some(Number::from(number as i64))
+    } else {
+        Number::from_f64(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_goes_round() {
+        let json = serde_json::json!({"a": 1, "b": [true, null, "x", 1.5], "c": {"d": {}}});
+        assert_eq!(from_struct(to_struct(json.clone())), Ok(json));
+    }
+
+    #[test]
+    fn what_json_cannot_hold_is_named() {
+        let inner = Struct {
+            fields: [("nan".into(), Value { kind: Some(Kind::NumberValue(f64::NAN)) })].into(),
+        };
+        let outer = Struct {
+            fields: [("a".into(), Value { kind: Some(Kind::StructValue(inner)) })].into(),
+        };
+        let unkept = from_struct(outer).unwrap_err();
+        assert_eq!((unkept.path.as_str(), unkept.why), ("a.nan", "not a finite number"));
+    }
+
+    #[test]
+    fn times_go_round() {
+        let time_ = DateTime::from_timestamp(-1, 5_000).unwrap();
+        assert_eq!(time(timestamp(time_)), Some(time_));
+        assert_eq!(time(Timestamp { seconds: i64::MAX, nanos: 0 }), None);
+        assert_eq!(time(Timestamp { seconds: 0, nanos: -1 }), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! `DATABASE_URL`: which database, in the spellings that people bring along.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+/// Where the database is. Printed, it holds no password.
+#[derive(Clone, Eq, PartialEq)]
+pub enum DatabaseUrl {
+    /// A PostgreSQL server.
+    Postgres(Box<tokio_postgres::Config>),
+    /// A file of SQLite's.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Opened for reading only: `?mode=ro`.
+        read_only: bool,
+    },
+}
+
+/// Why a URL is of no use. It never repeats the URL, which may hold a password.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidUrl(String);
+
+impl FromStr for DatabaseUrl {
+    type Err = InvalidUrl;
+
+    fn from_str(url: &str) -> Result<Self, InvalidUrl> {
+        let (scheme, rest) = url.trim().split_once(':').ok_or_else(|| {
+            InvalidUrl("no scheme: use postgres://user@host/database or sqlite:file.db".into())
+        })?;
+        match scheme {
+            "postgres" | "postgresql" | "postgres+asyncpg" | "postgresql+asyncpg" => {
+                postgres(&format!("postgres:{rest}"))
+            }
+            "sqlite" => sqlite(rest, Slashes::Uri),
+            "sqlite+aiosqlite" => sqlite(rest, Slashes::SqlAlchemy),
+            other => Err(InvalidUrl(format!(
+                "the scheme '{other}' is not understood: postgres://, postgresql:// and sqlite: are, \
+                 and their +asyncpg and +aiosqlite spellings"
+            ))),
+        }
+    }
+}
+
+fn postgres(url: &str) -> Result<DatabaseUrl, InvalidUrl> {
+    let config: tokio_postgres::Config = url.parse().map_err(|error: tokio_postgres::Error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        InvalidUrl(format!("not a PostgreSQL URL: {error}{}", cause.unwrap_or_default()))
+    })?;
+    if config.get_hosts().is_empty() {
+        return Err(InvalidUrl("no host: postgres://user@host/database".into()));
+    }
+    Ok(DatabaseUrl::Postgres(Box::new(config)))
+}
+
+/// What the slashes behind `sqlite:` mean.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Slashes {
+    /// `sqlite:a.db` is relative, `sqlite:/a.db` and `sqlite:///a.db` are absolute.
+    Uri,
+    /// `sqlite+aiosqlite:///a.db` is relative, four slashes are absolute:
+    /// <https://docs.sqlalchemy.org/en/20/core/engines.html#sqlite>
+    SqlAlchemy,
+}
+
+fn sqlite(rest: &str, slashes: Slashes) -> Result<DatabaseUrl, InvalidUrl> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = match slashes {
+        Slashes::SqlAlchemy => path.strip_prefix('/').unwrap_or(path),
+        // `sqlite:///./a.db`: SQLAlchemy's spelling, which can mean nothing else.
+        Slashes::Uri if path.starts_with("/./") || path.starts_with("/../") => &path[1..],
+        Slashes::Uri => path,
+    };
+    if path.is_empty() || path == ":memory:" {
+        return Err(InvalidUrl(
+            "a database in memory would be another one on each connection: name a file, as in \
+             sqlite:chat.db"
+                .into(),
+        ));
+    }
+    let read_only = match query {
+        "" | "mode=rw" | "mode=rwc" => false,
+        "mode=ro" => true,
+        other => {
+            return Err(InvalidUrl(format!("'{other}' is not understood: mode=ro or mode=rw")));
+        }
+    };
+    Ok(DatabaseUrl::Sqlite { path: PathBuf::from(path), read_only })
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres(config) => {
+                let host = match config.get_hosts().first() {
+                    Some(tokio_postgres::config::Host::Tcp(host)) => host.clone(),
+                    #[cfg(unix)]
+                    Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
+                    _ => String::new(),
+                };
+                let port = config.get_ports().first().copied().unwrap_or(5432);
+                let name = config.get_dbname().or(config.get_user()).unwrap_or_default();
+                write!(f, "postgres://{host}:{port}/{name}")
+            }
+            Self::Sqlite { path, .. } => write!(f, "sqlite:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(url: &str) -> String {
+        match url.parse::<DatabaseUrl>() {
+            Ok(url) => url.to_string(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_postgres() {
+        for scheme in ["postgres", "postgresql", "postgresql+asyncpg", "postgres+asyncpg"] {
+            let url = read(&format!("{scheme}://me:secret@db.example:5433/chat"));
+            assert_eq!(url, "postgres://db.example:5433/chat");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_sqlite() {
+        for (url, path) in [
+            ("sqlite:chat.db", "sqlite:chat.db"),
+            ("sqlite:/var/chat.db", "sqlite:/var/chat.db"),
+            ("sqlite:///var/chat.db", "sqlite:/var/chat.db"),
+            ("sqlite:///./chat.db", "sqlite:./chat.db"),
+            ("sqlite+aiosqlite:///chat.db", "sqlite:chat.db"),
+            ("sqlite+aiosqlite:////var/chat.db?mode=ro", "sqlite:/var/chat.db"),
+        ] {
+            assert_eq!(read(url), path, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_password() {
+        for (url, why) in [
+            ("chat.db", "no scheme"),
+            ("mysql://me:secret@db/chat", "'mysql' is not understood"),
+            ("postgres:///chat", "no host"),
+            ("postgres://me:secret@db/chat?ssl=require", "not a PostgreSQL URL"),
+            ("sqlite::memory:", "in memory"),
+            ("sqlite:chat.db?cache=shared", "mode=ro"),
+        ] {
+            let said = read(url);
+            assert!(said.contains(why), "{url}: {said}");
+            assert!(!said.contains("secret"), "{said}");
+        }
+    }
+}

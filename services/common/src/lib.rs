@@ -1,0 +1,11 @@
+//! What the schema service and the chat service both use, and nothing else: the database and its
+//! URL, the server's life, logs, pages and errors on the wire, conversions of well-known types.
+
+pub mod convert;
+pub mod database;
+pub mod health;
+pub mod metrics;
+pub mod page;
+pub mod server;
+pub mod status;
+pub mod telemetry;

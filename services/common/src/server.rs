@@ -1,0 +1,98 @@
+//! The life of a server: a socket that the caller owns, reflection, and an end in good order.
+
+use std::{future::Future, io, io::Write as _, net::SocketAddr, pin::pin, time::Duration};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::{Routes, RoutesBuilder},
+    transport::{Server, server::TcpIncoming},
+};
+
+/// How long calls in hand may go on after the end was asked for.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Binds an address, or says which one could not be.
+///
+/// # Errors
+/// The address is in use, or is none of this machine's.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+    })
+}
+
+/// Tells whoever started the process where a service can be called: one line on standard output,
+/// for scripts and tests that asked for port 0.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn announce(service: &str, listener: &TcpListener) -> io::Result<()> {
+    writeln!(io::stdout(), "{service} listens on {}", listener.local_addr()?)
+}
+
+/// Ends when the process is asked to end: SIGTERM, or ctrl-c.
+///
+/// # Errors
+/// The signals cannot be listened for.
+pub fn asked_to_end() -> io::Result<CancellationToken> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let asked = CancellationToken::new();
+    let token = asked.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: ending in good order"),
+            _ = tokio::signal::ctrl_c() => tracing::info!("ctrl-c: ending in good order"),
+        }
+        token.cancel();
+    });
+    Ok(asked)
+}
+
+/// Adds reflection, as v1 and as the v1alpha that older clients ask for.
+///
+/// # Errors
+/// The descriptors cannot be read.
+pub fn add_reflection(routes: &mut RoutesBuilder) -> Result<(), tonic_reflection::server::Error> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(api::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that clients can read the details of an error.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+    };
+    routes.add_service(builder().build_v1()?);
+    routes.add_service(builder().build_v1alpha()?);
+    Ok(())
+}
+
+/// Serves until `stopping`, then lets calls in hand finish, for ten seconds at most.
+///
+/// # Errors
+/// The listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Routes,
+    stopping: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let draining = CancellationToken::new();
+    let server = Server::builder()
+        // A peer that vanished without a word is noticed after ten seconds, and what it held here
+        // is let go.
+        .http2_keepalive_interval(Some(Duration::from_secs(5)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            draining.clone().cancelled_owned(),
+        );
+    let mut server = pin!(server);
+    tokio::select! {
+        ended = &mut server => return ended,
+        () = stopping => draining.cancel(),
+    }
+    tokio::time::timeout(GRACE, server).await.unwrap_or_else(|_| {
+        tracing::warn!("calls were still open after {GRACE:?}; they are cut");
+        Ok(())
+    })
+}

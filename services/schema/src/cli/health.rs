@@ -1,0 +1,24 @@
+//! `schema health`: the service's question to itself.
+
+use clap::Args;
+use common::health;
+
+use super::serve::ListenArgs;
+
+/// What is asked, and where.
+#[derive(Clone, Debug, Args)]
+#[group(skip)]
+pub struct HealthArgs {
+    /// Where the service listens.
+    #[command(flatten)]
+    pub here: ListenArgs,
+    /// What to ask about.
+    #[command(flatten)]
+    pub asked: health::HealthArgs,
+}
+
+impl HealthArgs {
+    pub(super) async fn run(self) -> Result<(), Box<dyn std::error::Error>> {
+        Ok(health::check(self.here.listen, &self.asked.service).await?)
+    }
+}

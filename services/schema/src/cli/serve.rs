@@ -1,0 +1,72 @@
+//! `schema serve`: the service itself.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{ArgAction, Args, builder::FalseyValueParser};
+use common::{database::DatabaseUrl, server};
+use revisions::Metadata;
+
+use crate::{Config, catalog};
+
+/// Where the service is.
+#[derive(Clone, Debug, Args)]
+pub struct ListenArgs {
+    /// Where to listen.
+    #[arg(long = "listen", env = "SCHEMA_LISTEN", default_value = "127.0.0.1:50051")]
+    pub listen: SocketAddr,
+}
+
+/// How to serve.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// The database: postgres://user@host/name, or sqlite:file.db. The spellings
+    /// postgresql+asyncpg: and sqlite+aiosqlite: are understood too.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: DatabaseUrl,
+    /// Where it listens.
+    #[command(flatten)]
+    pub here: ListenArgs,
+    /// Upgrade to head before the first request is answered. If that fails, the service answers
+    /// all the same, and Current says why.
+    #[arg(
+        long,
+        env = "SCHEMA_UPGRADE_ON_START",
+        action = ArgAction::SetTrue,
+        value_parser = FalseyValueParser::new()
+    )]
+    pub upgrade_on_start: bool,
+    /// A directory of Diesel migrations to serve instead of the built-in ones; or one that holds
+    /// such a directory for each database, postgres/ and sqlite/.
+    #[arg(long, env = "SCHEMA_MIGRATIONS_DIR")]
+    pub migrations_dir: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    /// What the service needs of it: the migrations are read, and checked, here.
+    ///
+    /// # Errors
+    /// The directory breaks a rule; the error names the file.
+    pub fn config(&self) -> Result<Config, revisions::Error> {
+        let dialect = catalog::dialect(&self.database_url);
+        let read = |directory: &PathBuf| {
+            let of_dialect = directory.join(dialect.folder());
+            let directory = if of_dialect.is_dir() { &of_dialect } else { directory };
+            revisions::read(directory, dialect, Metadata::Optional)
+        };
+        Ok(Config {
+            database: self.database_url.clone(),
+            upgrade_on_start: self.upgrade_on_start,
+            revisions: self.migrations_dir.as_ref().map(read).transpose()?,
+        })
+    }
+
+    pub(super) async fn run(self) -> Result<(), Box<dyn std::error::Error>> {
+        let config = self.config()?;
+        let asked_to_end = server::asked_to_end()?;
+        let listener = server::bind(self.here.listen).await?;
+        server::announce("schema", &listener)?;
+        tracing::info!("the database is {}", self.database_url);
+        crate::serve(config, listener, asked_to_end).await?;
+        Ok(())
+    }
+}

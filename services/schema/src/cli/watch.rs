@@ -1,0 +1,34 @@
+//! `schema watch`: the state, and every change of it.
+
+use std::process::ExitCode;
+
+use api::schema::v1::{SchemaState, WatchRequest};
+use clap::Args;
+use common::convert::time;
+
+use super::{client::Client, current::standing, failure::Failure, output::Output};
+
+/// What `watch` is asked.
+#[derive(Debug, Args)]
+pub struct WatchArgs {}
+
+pub(super) async fn run(
+    _: WatchArgs,
+    mut client: Client,
+    output: Output,
+) -> Result<ExitCode, Failure> {
+    let mut states = client.watch(WatchRequest::default()).await?.into_inner();
+    while let Some(response) = states.message().await? {
+        let state = response.state.unwrap_or_default();
+        output.result(&state, &words(&state))?;
+    }
+    output.note("the schema service ended the stream: it shuts down");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `12:00:00Z 0001: the schema is at 0001 and has 2 to go …`.
+fn words(state: &SchemaState) -> String {
+    let seen = state.observed_at.and_then(time).unwrap_or_default().format("%TZ");
+    let colon = if state.message.is_empty() { "" } else { ": " };
+    format!("{seen} {}{colon}{}", standing(state), state.message)
+}

@@ -1,0 +1,16 @@
+//! The `schema` binary.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use common::telemetry;
+use schema::cli::Cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Err(error) = telemetry::init(&cli.telemetry) {
+        Cli::command().error(ErrorKind::ValueValidation, format!("--log: {error}")).exit();
+    }
+    cli.command.run().await
+}

@@ -1,0 +1,307 @@
+//! One run, from the lock to the last step.
+
+use std::time::Duration;
+
+use api::schema::v1::{Event, SchemaState, event::Kind};
+use common::database::Connection;
+use rand::RngExt as _;
+use revisions::Revision;
+use tokio::time::Instant;
+
+use super::{Events, Operations, Request, stamp};
+use crate::{
+    dependents::{self, Threat},
+    engine::{Direction, EngineError, Session, Step},
+    error::OperationError,
+    history::History,
+    ledger, plan,
+};
+
+/// The shortest and the longest pause between two tries for a lock.
+const PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
+
+pub(super) async fn run(
+    operations: &Operations,
+    request: &Request,
+    wait: Duration,
+    events: &Events,
+) -> Result<(), OperationError> {
+    let deadline = Instant::now() + wait;
+    if let Some(state) = nothing_to_do(operations, request).await? {
+        finished(events, state);
+        return Ok(());
+    }
+    // What others did while this one waited counts: the state is read anew.
+    let (mut session, mut connection, history) = hold(operations, deadline).await?;
+    let revisions = steps(operations, request, &history, &mut connection).await?;
+    if revisions.is_empty() {
+        plan::permit(&operations.observer, request, &history, &[], &mut connection).await?;
+        let state = operations.observer.state(&mut connection, &history).await?;
+        finished(events, state);
+        return Ok(());
+    }
+    let threats = plan::threats(request.direction, &history, &revisions);
+    let broken: Vec<String> =
+        plan::broken(&threats, &history).iter().map(dependents::name).collect();
+    if !broken.is_empty() && !request.force {
+        return Err(OperationError::Dependents(broken.join(", ")));
+    }
+    plan::permit(&operations.observer, request, &history, &revisions, &mut connection).await?;
+    let operation = begin(request, &history, &revisions);
+    while let Err(error) = ledger::begin(&mut connection, &operation).await {
+        pause_or_give_up(error.into(), deadline).await?;
+    }
+    drop(connection);
+    operations.observer.changed();
+    let steps_total = count(revisions.len());
+    events.tell(Kind::Started, Event { steps_total, ..Event::default() });
+    tracing::info!(
+        id = operation.id,
+        kind = operation.kind,
+        from = operation.from_revision,
+        to = operation.to_revision,
+        actor = operation.actor,
+        "operation started"
+    );
+
+    let work = Work { operations, request, events, operation: &operation, deadline, steps_total };
+    let result = work.steps(&mut session, revisions.into_iter().zip(threats)).await;
+    // The ledger has the end before the lock is free: the next one never finds it running.
+    work.end(&result).await;
+    drop(session);
+    operations.observer.changed();
+    let state = result.and(operations.observer.current().await.map_err(Into::into))?;
+    operations.observer.set_start_failure(None);
+    finished(events, state);
+    Ok(())
+}
+
+fn finished(events: &Events, state: SchemaState) {
+    events.tell(Kind::Finished, Event { state: Some(state), fraction: 1.0, ..Event::default() });
+}
+
+fn count(steps: usize) -> u32 {
+    u32::try_from(steps).unwrap_or(u32::MAX)
+}
+
+/// The state, where nothing runs and the target is where the schema is: no lock is needed to
+/// say so, nor a role that may write.
+async fn nothing_to_do(
+    operations: &Operations,
+    request: &Request,
+) -> Result<Option<SchemaState>, OperationError> {
+    let mut connection = operations.observer.connection().await?;
+    let history = History::read(&mut connection, operations.observer.line()).await?;
+    let state = operations.observer.state(&mut connection, &history).await?;
+    if state.running.is_some() || state.last_failure.is_some() {
+        return Ok(None);
+    }
+    let steps = steps(operations, request, &history, &mut connection).await?;
+    if !steps.is_empty() {
+        return Ok(None);
+    }
+    plan::permit(&operations.observer, request, &history, &[], &mut connection).await?;
+    Ok(Some(state))
+}
+
+/// The lock, held, with the tables there, what the dead left behind put right, what Alembic left
+/// behind taken over, and the history as it is now.
+pub(super) async fn hold(
+    operations: &Operations,
+    deadline: Instant,
+) -> Result<(Session, Connection, History), OperationError> {
+    let mut session = lock(operations, deadline).await?;
+    let mut connection = operations.observer.connection().await?;
+    loop {
+        match prepare(operations, &mut session, &mut connection).await {
+            Ok(history) => return Ok((session, connection, history)),
+            Err(error) => pause_or_give_up(error, deadline).await?,
+        }
+    }
+}
+
+async fn prepare(
+    operations: &Operations,
+    session: &mut Session,
+    connection: &mut Connection,
+) -> Result<History, OperationError> {
+    session.prepare().await.map_err(|error| OperationError::at("", error))?;
+    let line = operations.observer.line();
+    let history = History::read(connection, line).await?;
+    let dead = history.last_operation.as_ref().is_some_and(|last| last.outcome == "running");
+    if dead {
+        ledger::interrupt(connection).await?;
+    }
+    if history.from_alembic {
+        stamp::take_over(connection, &history).await?;
+    }
+    let changed = dead || history.from_alembic;
+    Ok(if changed { History::read(connection, line).await? } else { history })
+}
+
+/// Pauses where the database is busy with another's write and there is time left: SQLite has one
+/// lock for all.
+async fn pause_or_give_up(error: OperationError, deadline: Instant) -> Result<(), OperationError> {
+    let [_, pause] = PAUSES;
+    match error {
+        OperationError::Contended { .. } if Instant::now() + pause < deadline => {
+            tokio::time::sleep(jittered(pause)).await;
+            Ok(())
+        }
+        error => Err(error),
+    }
+}
+
+/// Takes the lock, or gives up at the deadline. Polled, with a pause that grows and jitters.
+async fn lock(operations: &Operations, deadline: Instant) -> Result<Session, OperationError> {
+    let [mut pause, longest] = PAUSES;
+    loop {
+        let session = operations.engine.try_session().await;
+        if let Some(session) = session.map_err(|error| OperationError::at("", error))? {
+            return Ok(session);
+        }
+        if Instant::now() + pause >= deadline {
+            return Err(operations.busy().await);
+        }
+        let stopped = operations.stopping.cancelled();
+        if tokio::time::timeout(jittered(pause), stopped).await.is_ok() {
+            return Err(OperationError::Stopping("the operation had not begun".into()));
+        }
+        pause = (pause * 2).min(longest);
+    }
+}
+
+/// Between half of it and all of it.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
+/// What would run, on this state: the request's conditions are checked here.
+async fn steps(
+    operations: &Operations,
+    request: &Request,
+    history: &History,
+    connection: &mut Connection,
+) -> Result<Vec<Revision>, OperationError> {
+    if let Some(expected) = &request.expected_current
+        && expected != history.current()
+    {
+        return Err(OperationError::Expected {
+            expected: expected.clone(),
+            actual: history.current().into(),
+        });
+    }
+    let (direction, target) = (request.direction, &request.target);
+    plan::steps(&operations.observer, direction, target, history, connection).await
+}
+
+fn begin(request: &Request, history: &History, revisions: &[Revision]) -> ledger::Operation {
+    let last = revisions.last().map_or("", |revision| revision.id.as_ref());
+    let (kind, to) = match request.direction {
+        Direction::Up => ("upgrade", last),
+        // The newest that stays.
+        Direction::Down => {
+            let stays = history.applied.iter().rev().find(|id| id.as_str() < last);
+            ("downgrade", stays.map_or("", String::as_str))
+        }
+    };
+    ledger::Operation::new(kind, history.current(), to, &request.actor)
+}
+
+struct Work<'a> {
+    operations: &'a Operations,
+    request: &'a Request,
+    events: &'a Events,
+    operation: &'a ledger::Operation,
+    deadline: Instant,
+    steps_total: u32,
+}
+
+impl Work<'_> {
+    async fn steps(
+        &self,
+        session: &mut Session,
+        steps: impl Iterator<Item = (Revision, Option<Threat>)>,
+    ) -> Result<(), OperationError> {
+        for (index, (revision, threat)) in steps.enumerate() {
+            if self.operations.stopping.is_cancelled() {
+                let done = format!("{index} of {} steps are done and kept", self.steps_total);
+                return Err(OperationError::Stopping(done));
+            }
+            let event = Event {
+                revision: revision.id.to_string(),
+                description: revision.description.to_string(),
+                step: count(index + 1),
+                steps_total: self.steps_total,
+                fraction: f64::from(count(index)) / f64::from(self.steps_total),
+                ..Event::default()
+            };
+            self.events.tell(Kind::StepStarted, event.clone());
+            let threat = threat.filter(|_| !self.request.force);
+            self.step(session, revision, threat, &event).await?;
+            self.operations.observer.changed();
+            let fraction = f64::from(count(index + 1)) / f64::from(self.steps_total);
+            self.events.tell(Kind::StepFinished, Event { fraction, ..event });
+        }
+        Ok(())
+    }
+
+    /// One step, tried again where a lock could not be had: every try is a whole transaction.
+    async fn step(
+        &self,
+        session: &mut Session,
+        revision: Revision,
+        threat: Option<Threat>,
+        event: &Event,
+    ) -> Result<(), OperationError> {
+        let step = Step {
+            operation_id: self.operation.id.clone(),
+            revision,
+            direction: self.request.direction,
+            lock_timeout: self.request.lock_timeout,
+            threat,
+        };
+        let [mut pause, longest] = PAUSES.map(|pause| pause * 10);
+        let tell = |fraction: f64, message: String| {
+            let steps = f64::from(self.steps_total);
+            let fraction = event.fraction + fraction / steps;
+            self.events.tell(Kind::StepProgress, Event { fraction, message, ..event.clone() });
+        };
+        loop {
+            match session.run(&step, &tell).await {
+                Ok(()) => {
+                    let (revision, direction) = (&step.revision.id, step.direction.as_str());
+                    tracing::info!(%revision, direction, "step committed");
+                    return Ok(());
+                }
+                Err(EngineError::Contended(refusal)) if Instant::now() + pause < self.deadline => {
+                    tracing::info!(revision = %step.revision.id, "rolled back, to be tried again: {refusal}");
+                    let message = format!("{refusal}; tried again in {pause:?}");
+                    self.events.tell(Kind::StepRetried, Event { message, ..event.clone() });
+                    tokio::time::sleep(jittered(pause)).await;
+                    pause = (pause * 2).min(longest);
+                }
+                Err(error) => return Err(OperationError::at(&step.revision.id, error)),
+            }
+        }
+    }
+
+    /// Writes the end into the ledger. A database that is gone will read as interrupted.
+    async fn end(&self, result: &Result<(), OperationError>) {
+        if let Err(error) = self.try_end(result).await {
+            tracing::error!(?error, id = self.operation.id, "the operation's end is not recorded");
+        }
+        let outcome = if result.is_ok() { "succeeded" } else { "failed" };
+        tracing::info!(id = self.operation.id, outcome, "operation ended");
+    }
+
+    async fn try_end(&self, result: &Result<(), OperationError>) -> Result<(), OperationError> {
+        let mut connection = self.operations.observer.connection().await?;
+        let line = self.operations.observer.line();
+        let history = History::read(&mut connection, line).await?;
+        let error = result.as_ref().err().map(ToString::to_string);
+        let outcome = if error.is_some() { "failed" } else { "succeeded" };
+        ledger::end(&mut connection, &self.operation.id, outcome, history.current(), error).await?;
+        Ok(())
+    }
+}

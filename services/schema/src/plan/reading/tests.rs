@@ -1,0 +1,159 @@
+//! Plans, read.
+
+use super::*;
+
+/// What a plan of these bodies takes away, on both databases if they are written alike there.
+fn gone(dialects: &[Dialect], bodies: &[&str]) -> Vec<Gone> {
+    let bodies: Vec<Body<'_>> = bodies.iter().map(|sql| Body { sql, done: 0 }).collect();
+    let read = |dialect: &Dialect| {
+        let schema = if *dialect == Dialect::Sqlite { "main" } else { "public" };
+        read(*dialect, schema, &bodies).gone.into_iter().map(|at| at.what).collect::<Vec<_>>()
+    };
+    let found: Vec<_> = dialects.iter().map(read).collect();
+    assert!(found.windows(2).all(|pair| pair[0] == pair[1]), "{found:?}");
+    found.into_iter().next().unwrap()
+}
+
+fn name(text: &str) -> Name {
+    match text.split_once('.') {
+        Some((schema, name)) => Name { schema: Some(schema.into()), name: name.into() },
+        None => Name { schema: None, name: text.into() },
+    }
+}
+
+fn table(text: &str) -> Gone {
+    Gone::Table(name(text))
+}
+
+fn column(table: &str, column: &str) -> Gone {
+    Gone::Column(name(table), column.into())
+}
+
+#[test]
+fn what_drops_and_deletes_is_found() {
+    let both = &Dialect::ALL;
+    assert_eq!(gone(both, &["drop table if exists A"]), [table("a")]);
+    assert_eq!(gone(both, &["alter table a drop column b"]), [column("a", "b")]);
+    assert_eq!(gone(both, &["alter table a drop b"]), [column("a", "b")]);
+    assert_eq!(gone(both, &["delete from a"]), [Gone::Rows(name("a"), Rows::All)]);
+    let found = Rows::From("a  where b = 'C;'".into());
+    assert_eq!(gone(both, &["delete from a where b = 'C;'"]), [Gone::Rows(name("a"), found)]);
+    let nested = "with g as (delete from a returning *) insert into b select * from g";
+    assert_eq!(gone(both, &[nested]), [Gone::Rows(name("a"), Rows::Some)]);
+
+    let postgres = &[Dialect::Postgres];
+    let two = gone(postgres, &["drop table public.a, x.b"]);
+    assert_eq!(two, [table("a"), table("x.b")]);
+    let columns = "alter table a drop column b, drop column if exists \"C\", drop constraint d";
+    assert_eq!(gone(postgres, &[columns]), [column("a", "b"), column("a", "C")]);
+    let emptied = |cascade| Gone::Emptied(name("a"), cascade);
+    assert_eq!(
+        gone(postgres, &["truncate a; truncate a cascade"]),
+        [emptied(false), emptied(true)]
+    );
+    let typed = Gone::Dependents(Object::Type, name("mood"));
+    assert_eq!(gone(postgres, &["drop type mood; drop type mood cascade"]), [typed]);
+    let using = Rows::From("a  WHERE EXISTS (SELECT 1 FROM  b where a.id = b.id)".into());
+    let sql = "delete from a using b where a.id = b.id";
+    assert_eq!(gone(postgres, &[sql]), [Gone::Rows(name("a"), using)]);
+}
+
+#[test]
+fn what_is_not_run_takes_nothing() {
+    let sql = "create table a (b integer references c on delete cascade); alter table a \
+               rename to d; alter table d drop constraint e; drop index f; select 'drop table a'";
+    assert_eq!(gone(&Dialect::ALL, &[sql]), []);
+    let sql = "create function f() returns int language sql begin atomic delete from a; \
+               select 1; end; create rule r as on insert to a do also delete from b";
+    assert_eq!(gone(&[Dialect::Postgres], &[sql]), []);
+    let sql = "create trigger t after insert on a begin delete from b; end";
+    assert_eq!(gone(&[Dialect::Sqlite], &[sql]), []);
+}
+
+#[test]
+fn names_are_those_of_the_database() {
+    let both = &Dialect::ALL;
+    let renamed = [
+        "alter table a rename to b; alter table b rename column c to d",
+        "alter table b drop column d; drop table b",
+    ];
+    assert_eq!(gone(both, &renamed), [column("a", "c"), table("a")]);
+    let made = [
+        "create table a (b integer); alter table c add column d integer",
+        "alter table c drop column d; drop table a",
+    ];
+    assert_eq!(gone(both, &made), []);
+    // Perhaps it was there.
+    assert_eq!(
+        gone(both, &["create table if not exists a (b integer); drop table a"]),
+        [table("a")]
+    );
+    assert_eq!(
+        gone(both, &["drop table a; create table a (b integer); drop table a"]),
+        [table("a")]
+    );
+}
+
+#[test]
+fn a_rebuild_loses_what_it_leaves_behind() {
+    let copied = |kept: Option<&[&str]>, found: &str| Gone::Copied {
+        table: name("a"),
+        kept: kept.map(|kept| kept.iter().map(|&column| column.into()).collect()),
+        found: vec![found.into()],
+    };
+    let both = &Dialect::ALL;
+    let rebuild = |select: &str| {
+        format!(
+            "create table n (b integer); insert into n {select}; drop table a; \
+             alter table n rename to a"
+        )
+    };
+    let all = "select * from a";
+    assert_eq!(gone(both, &[&rebuild(all)]), [copied(None, all)]);
+    let some = "select b, lower(c) from a where d";
+    assert_eq!(gone(both, &[&rebuild(some)]), [copied(Some(&["b", "c"]), some)]);
+    // The new columns' names are not the old ones'.
+    let renamed = "select b as e from a";
+    assert_eq!(gone(both, &[&rebuild(renamed)]), [copied(Some(&["b"]), renamed)]);
+    let first = "alter table a rename to o; create table a (b integer); \
+                 insert into a select b from o; drop table o";
+    assert_eq!(gone(both, &[first]), [copied(Some(&["b"]), "select b from o")]);
+    let there_and_back = "create temp table t (b integer); insert into t select b from a; \
+                          drop table a; create table a (b integer); \
+                          insert into a select b from t; drop table t";
+    assert_eq!(gone(both, &[there_and_back]), [copied(Some(&["b"]), "select b from a")]);
+}
+
+#[test]
+fn a_copy_that_does_not_stay_saves_nothing() {
+    for sql in [
+        "create table n (b integer); insert into n select * from a; drop table a; drop table n",
+        "create temp table n (b integer); insert into n select * from a; drop table a",
+        "create temp table n as select * from a; drop table a",
+        "create table n (b integer); insert into n select * from a; drop table a; delete from n",
+        "insert into n select * from a on conflict do nothing; drop table a",
+    ] {
+        assert_eq!(gone(&Dialect::ALL, &[sql])[0], table("a"), "{sql}");
+    }
+    let sql = "create table n (b integer); insert or ignore into n select * from a; drop table a";
+    assert_eq!(gone(&[Dialect::Sqlite], &[sql]), [table("a")]);
+}
+
+#[test]
+fn what_cannot_be_read_is_said() {
+    let unread = |dialect, sql| {
+        let lines = read(dialect, "public", &[Body { sql, done: 0 }]).unread;
+        lines.into_iter().map(|at| at.line).collect::<Vec<_>>()
+    };
+    let code = "select 1;\ndo $$ begin delete from a; end $$;\ndo $$ begin perform 1; end $$";
+    assert_eq!(unread(Dialect::Postgres, code), [2]);
+    assert_eq!(unread(Dialect::Postgres, "drop florble a"), [1]);
+    assert_eq!(unread(Dialect::Sqlite, "pragma foo;\ncreate virtual table drop using x"), [2]);
+}
+
+#[test]
+fn statements_that_are_done_are_not_read_again() {
+    let body = Body { sql: "alter table a rename to b; drop table b", done: 1 };
+    let found = read(Dialect::Sqlite, "main", &[body]).gone;
+    assert_eq!(found[0].what, table("b"));
+}

@@ -1,0 +1,297 @@
+//! The command line: what it prints, where, and how it exits.
+
+mod catalog;
+mod interrupt;
+mod new;
+mod plan;
+mod terminal;
+
+use std::{
+    fs,
+    process::{Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use testing::{Backend, Process, TestDatabase, apply, both, eventually};
+use tokio::process::Command;
+
+const SCHEMA: &str = env!("CARGO_BIN_EXE_schema");
+
+/// What the services here hold, so that a new built-in migration changes no expectation.
+const MIGRATIONS: [[&str; 3]; 3] = [
+    ["0001_make_notes", "create table notes (id integer);", "drop table notes;"],
+    ["0002_add_body", "alter table notes add body text;", "alter table notes drop body;"],
+    ["0003_index_notes", "create index ix_notes on notes (id);", "drop index ix_notes;"],
+];
+
+/// A schema service, and people in front of it.
+struct Desk {
+    url: String,
+    #[expect(dead_code, reason = "ends with the test")]
+    serving: Process,
+    database: TestDatabase,
+    #[expect(dead_code, reason = "removes itself when dropped")]
+    migrations: Option<TempDir>,
+}
+
+/// What a command left behind.
+#[derive(Debug, Eq, PartialEq)]
+struct Ran {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Desk {
+    /// In front of an empty database.
+    async fn of(backend: Backend) -> Self {
+        let database = backend.empty().await;
+        let migrations = tempfile::tempdir().unwrap();
+        for [name, up, down] in MIGRATIONS {
+            let folder = migrations.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("up.sql"), up).unwrap();
+            fs::write(folder.join("down.sql"), down).unwrap();
+        }
+        Self::serving(database, Some(migrations)).await
+    }
+
+    /// In front of a database, with the built-in revisions unless others are given.
+    async fn serving(database: TestDatabase, migrations: Option<TempDir>) -> Self {
+        let directory = migrations.as_ref().map(|directory| directory.path().to_str().unwrap());
+        let mut env = vec![("DATABASE_URL", database.url())];
+        env.extend(directory.map(|directory| ("SCHEMA_MIGRATIONS_DIR", directory)));
+        let mut serving = Process::start(SCHEMA, &["serve"], &env);
+        let url = format!("http://{}", serving.address("schema").await);
+        Self { url, serving, database, migrations }
+    }
+
+    /// In front of a database at a revision.
+    async fn at(backend: Backend, revision: &str) -> Self {
+        let desk = Self::of(backend).await;
+        desk.print(&format!("upgrade {revision}")).await;
+        desk
+    }
+
+    fn command(&self, line: &str) -> Command {
+        command(&self.url, line)
+    }
+
+    /// Runs `schema` with the words of a line.
+    async fn run(&self, line: &str) -> Ran {
+        Ran::from(self.command(line).output().await.unwrap())
+    }
+
+    /// What it prints where all is well.
+    async fn print(&self, line: &str) -> String {
+        let ran = self.run(line).await;
+        assert_eq!(ran.status, 0, "{line}: {ran:?}");
+        ran.stdout
+    }
+
+    /// The objects of its lines.
+    async fn json(&self, line: &str) -> Vec<Value> {
+        json(&self.print(&format!("{line} --json")).await)
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self {
+            status: output.status.code().unwrap(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+}
+
+fn command(url: &str, line: &str) -> Command {
+    let mut command = Command::new(SCHEMA);
+    command.args(line.split_whitespace()).env_clear().env("SCHEMA_URL", url).stdin(Stdio::null());
+    command
+}
+
+fn json(lines: &str) -> Vec<Value> {
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// How long a step took is not for a test to know.
+fn timeless(printed: &str) -> Vec<String> {
+    printed.lines().map(|line| line.split(" (").next().unwrap_or(line).to_owned()).collect()
+}
+
+#[apply(both!)]
+async fn it_prints_what_alembic_would(backend: Backend) {
+    let desk = Desk::of(backend).await;
+    assert_eq!(desk.print("current").await, "");
+    assert_eq!(
+        timeless(&desk.print("upgrade 0002").await),
+        ["applied 0001, make notes", "applied 0002, add body", "0002"]
+    );
+    assert_eq!(desk.print("current").await, "0002\n");
+    assert_eq!(desk.print("upgrade").await.lines().last(), Some("0003 (head)"));
+    assert_eq!(desk.print("current").await, "0003 (head)\n");
+    assert_eq!(desk.print("upgrade").await, "0003 (head)\n");
+    assert_eq!(timeless(&desk.print("downgrade -1").await), ["reverted 0003, index notes", "0002"]);
+    assert_eq!(
+        desk.print("history").await,
+        "0002 -> 0003 (head), index notes\n\
+         0001 -> 0002 (current), add body\n\
+         <base> -> 0001, make notes\n"
+    );
+}
+
+#[apply(both!)]
+async fn check_tells_scripts_and_standard_error_tells_people(backend: Backend) {
+    let desk = Desk::at(backend, "0001").await;
+    let behind = desk.run("current --check").await;
+    assert_eq!((behind.status, behind.stdout.as_str()), (3, "0001\n"));
+    assert_eq!(
+        behind.stderr,
+        "the schema is at 0001 and has 2 to go: Upgrade applies 0002, 0003\n  schema upgrade\n"
+    );
+    assert_eq!(desk.run("current --check --json").await.stderr, "");
+    desk.print("upgrade").await;
+    let head = desk.run("current --check").await;
+    assert_eq!(head, Ran { status: 0, stdout: "0003 (head)\n".into(), stderr: String::new() });
+}
+
+#[apply(both!)]
+async fn json_has_an_object_a_line(backend: Backend) {
+    let desk = Desk::at(backend, "0001").await;
+    let state = &desk.json("current").await[0];
+    assert_eq!(state["status"], "STATUS_BEHIND");
+    assert_eq!(state["pending"], serde_json::json!(["0002", "0003"]));
+    assert_eq!(state["atHead"], false);
+
+    let events = desk.json("upgrade 0002").await;
+    let kinds: Vec<&str> = events.iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["KIND_STARTED", "KIND_STEP_STARTED", "KIND_STEP_FINISHED", "KIND_FINISHED"]);
+    assert_eq!(events[3]["state"]["revision"], "0002");
+
+    let newest = &desk.json("history").await[0];
+    assert_eq!((&newest["revision"], &newest["applied"]), (&"0003".into(), &false.into()));
+    let operations = desk.json("log").await;
+    assert_eq!(operations.len(), 2);
+    assert_eq!(operations[0]["kind"], "KIND_UPGRADE");
+    assert_eq!(operations[0]["outcome"], "OUTCOME_SUCCEEDED");
+}
+
+#[apply(both!)]
+async fn the_log_has_the_newest_first_and_as_many_as_asked(backend: Backend) {
+    let desk = Desk::of(backend).await;
+    for line in ["upgrade 0001", "upgrade", "downgrade base"] {
+        desk.print(line).await;
+    }
+    let log = desk.print("log").await;
+    let seen: Vec<&str> = log.lines().map(|line| &line[22..line.find(" in ").unwrap()]).collect();
+    assert_eq!(
+        seen,
+        [
+            "downgrade 0003 -> base  succeeded",
+            "upgrade 0001 -> 0003  succeeded",
+            "upgrade base -> 0001  succeeded"
+        ]
+    );
+    assert_eq!(desk.print("log -n 2").await.lines().count(), 2);
+    assert_eq!(desk.print("log -n 0").await, log);
+}
+
+#[apply(both!)]
+async fn a_refusal_says_what_to_do(backend: Backend) {
+    let desk = Desk::at(backend, "0002").await;
+    for (line, words, advice) in [
+        ("upgrade 0001", "'0001' is behind the current revision '0002'", "schema downgrade 0001"),
+        ("downgrade 0003", "'0003' is ahead of the current revision '0002'", "schema upgrade 0003"),
+        ("upgrade 0009", "no revision '0009'", "schema history"),
+        ("upgrade 00", "0001, 0002, 0003", "schema history"),
+        (
+            "upgrade --expected-current base",
+            "the current revision is 0002, not base",
+            "schema current",
+        ),
+    ] {
+        let ran = desk.run(line).await;
+        assert_eq!((ran.status, ran.stdout.as_str()), (1, ""), "{line}");
+        let (said, then) = ran.stderr.split_once('\n').unwrap();
+        assert!(said.contains(words) && then.contains(advice), "{line}: {}", ran.stderr);
+    }
+    let ran = desk.run("upgrade 0009 --json").await;
+    let error = &json(&ran.stderr)[0]["error"];
+    assert_eq!((ran.status, ran.stdout.as_str()), (1, ""));
+    assert_eq!(error["code"], "NOT_FOUND");
+    assert_eq!(error["reason"], "REVISION_UNKNOWN");
+    assert_eq!(error["metadata"]["target"], "0009");
+}
+
+#[apply(both!)]
+async fn watch_has_a_line_for_every_change(backend: Backend) {
+    let desk = Desk::at(backend, "0001").await;
+    let watching = Process::start(SCHEMA, &["watch"], &[("SCHEMA_URL", &desk.url)]);
+    let seen = async |words: &str| {
+        eventually(words, async || {
+            watching.output().iter().any(|line| line.ends_with(words)).then_some(())
+        })
+        .await;
+    };
+    seen("Z 0001: the schema is at 0001 and has 2 to go: Upgrade applies 0002, 0003").await;
+    desk.print("upgrade").await;
+    seen("Z 0003 (head)").await;
+}
+
+#[apply(both!)]
+async fn an_altered_revision_is_repaired_by_name(backend: Backend) {
+    let desk = Desk::at(backend, "0002").await;
+    let alter = "update schemagate_steps set checksum = 'another' where revision = '0002'";
+    desk.database.execute(alter).await;
+
+    let refused = desk.run("upgrade").await;
+    assert!(refused.stderr.contains("schema repair 0002"), "{}", refused.stderr);
+    let current = desk.run("current").await;
+    assert_eq!(current.stdout, "0002 (diverged)\n");
+    assert!(current.stderr.ends_with("\n  schema repair 0002\n"), "{}", current.stderr);
+    assert!(desk.print("history").await.contains("0002 (current) (altered)"));
+    assert_eq!(desk.print("repair 0002").await, "0002\n");
+    assert_eq!(desk.print("upgrade").await.lines().last(), Some("0003 (head)"));
+}
+
+#[tokio::test]
+async fn a_service_that_cannot_be_reached_is_named() {
+    let ran = Ran::from(command("http://127.0.0.1:1", "current").output().await.unwrap());
+    assert_eq!((ran.status, ran.stdout.as_str()), (1, ""));
+    for words in ["http://127.0.0.1:1/ cannot be reached", "schema serve", "--schema-url"] {
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+    let ran = Ran::from(command("http://127.0.0.1:1", "upgrade --json").output().await.unwrap());
+    assert_eq!(json(&ran.stderr)[0]["error"]["reason"], "SCHEMA_UNREACHABLE");
+}
+
+#[tokio::test]
+async fn a_command_line_that_cannot_be_read_is_2() {
+    for (line, words) in [
+        ("downgrade", "<TARGET>"),
+        ("plan --downgrade", "<TARGET>"),
+        ("plan --sql --json", "cannot be used with"),
+        ("upgrade --wait soon", "--wait"),
+        ("current --schema-url localhost:50051", "as in http://host:50051"),
+        ("--log ,=, current", "--log"),
+    ] {
+        let ran = Ran::from(command("http://127.0.0.1:1", line).output().await.unwrap());
+        assert_eq!(ran.status, 2, "{line}: {ran:?}");
+        assert!(ran.stderr.contains(words), "{line}: {}", ran.stderr);
+    }
+    let help = Ran::from(command("http://127.0.0.1:1", "--help").output().await.unwrap());
+    assert!(help.stdout.contains("3  current --check: the schema is not at head"));
+}
+
+#[tokio::test]
+async fn health_is_an_exit_status() {
+    let desk = Desk::of(Backend::Sqlite).await;
+    let listen = desk.url.trim_start_matches("http://");
+    desk.print(&format!("health --listen {listen}")).await;
+    let away = desk.run("health --listen 127.0.0.1:1").await;
+    assert_eq!(away.status, 1);
+    assert!(away.stderr.contains("127.0.0.1:1 cannot be reached"), "{}", away.stderr);
+}

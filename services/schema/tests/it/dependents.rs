@@ -1,0 +1,150 @@
+//! Live dependents: known to every server, in the way of what would break them, gone when they go.
+
+use api::schema::v1::{
+    Dependent, DowngradeRequest, SchemaState, UpgradeRequest, WatchRequest, WatchResponse,
+};
+use testing::{Backend, apply, both, eventually, info, reason};
+use tonic::{Code, Streaming};
+
+use crate::server::{Server, tables};
+
+async fn watch(server: &Server, instance: &str, requires: &str) -> Streaming<WatchResponse> {
+    let dependent = Dependent {
+        service: "chat".into(),
+        instance: instance.into(),
+        version: "1.0".into(),
+        requires: requires.into(),
+        built_with: "0003".into(),
+        since: None,
+    };
+    let request = WatchRequest { dependent: Some(dependent) };
+    server.client().watch(request).await.unwrap().into_inner()
+}
+
+async fn next(states: &mut Streaming<WatchResponse>) -> SchemaState {
+    states.message().await.unwrap().unwrap().state.unwrap()
+}
+
+async fn names(server: &Server) -> Vec<String> {
+    server.current().await.dependents.into_iter().map(|dependent| dependent.instance).collect()
+}
+
+fn down(target: &str, force: bool) -> DowngradeRequest {
+    let target = target.into();
+    DowngradeRequest { target, force, allow_data_loss: true, ..DowngradeRequest::default() }
+}
+
+async fn downgrade(server: &Server, request: DowngradeRequest) -> Result<(), tonic::Status> {
+    let mut events = server.client().downgrade(request).await?.into_inner();
+    while events.message().await?.is_some() {}
+    Ok(())
+}
+
+#[apply(both!)]
+async fn every_server_knows_them_and_they_stand_in_the_way(backend: Backend) {
+    let database = backend.empty().await;
+    let here = Server::holding(&database, &tables()).await;
+    let there = Server::holding(&database, &tables()).await;
+    here.upgrade("head").await.unwrap();
+    let mut one = watch(&here, "one", "0002").await;
+    assert!(next(&mut one).await.at_head);
+    let two = watch(&here, "two", "0003").await;
+    assert_eq!(names(&there).await, ["one", "two"]);
+
+    let refusal = downgrade(&there, down("0001", false)).await.unwrap_err();
+    let seen = (refusal.code(), reason(&refusal));
+    assert_eq!(seen, (Code::FailedPrecondition, "DEPENDENTS_WOULD_BREAK".into()));
+    assert!(info(&refusal, "dependents").contains("chat/one (requires 0002"), "{refusal}");
+    let refusal = downgrade(&there, down("0002", false)).await.unwrap_err();
+    assert!(!refusal.message().contains("chat/one"), "{refusal}");
+
+    // Who says goodbye is forgotten; who stays, and can, does not mind.
+    drop(two);
+    eventually("two is forgotten", async || (names(&there).await == ["one"]).then_some(())).await;
+    downgrade(&there, down("0002", false)).await.unwrap();
+    downgrade(&there, down("base", true)).await.unwrap();
+    assert_eq!(there.current().await.revision, "");
+}
+
+#[apply(both!)]
+async fn an_upgrade_that_breaks_an_older_build_waits_for_it(backend: Backend) {
+    let database = backend.empty().await;
+    let mut revisions = tables();
+    let server = Server::holding(&database, &revisions).await;
+    server.upgrade("head").await.unwrap();
+    let old = watch(&server, "old", "0002").await;
+    let mut breaking =
+        crate::server::revision("0004", "drop table a;", "create table a (n integer);");
+    breaking.compatible_from = Some("0004".into());
+    revisions.push(breaking);
+    let newer = Server::holding(&database, &revisions).await;
+    let request = UpgradeRequest { target: "head".into(), ..UpgradeRequest::default() };
+    let refusal = newer.upgrade_with(request.clone()).await.unwrap_err();
+    assert_eq!(reason(&refusal), "DEPENDENTS_WOULD_BREAK");
+    assert!(refusal.message().contains("chat/old"), "{refusal}");
+    drop(old);
+    eventually("old is forgotten", async || names(&newer).await.is_empty().then_some(())).await;
+    newer.upgrade_with(request).await.unwrap();
+    // An older server tells an older build too.
+    assert_eq!(server.current().await.compatible_from, "0004");
+}
+
+#[apply(both!)]
+async fn one_that_came_before_the_first_upgrade_is_known_after_it(backend: Backend) {
+    let database = backend.empty().await;
+    let server = Server::holding(&database, &tables()).await;
+    let mut early = watch(&server, "early", "0003").await;
+    assert!(!next(&mut early).await.at_head);
+    server.upgrade("head").await.unwrap();
+    while !next(&mut early).await.at_head {}
+    assert_eq!(names(&server).await, ["early"]);
+    assert!(downgrade(&server, down("-1", false)).await.is_err());
+}
+
+#[apply(both!)]
+async fn registering_and_migrating_cannot_race(backend: Backend) {
+    let database = backend.empty().await;
+    let here = Server::holding(&database, &tables()).await;
+    let there = Server::holding(&database, &tables()).await;
+    let mut refused = 0;
+    for round in 0..20 {
+        here.upgrade("head").await.unwrap();
+        let instance = format!("racer-{round}");
+        let (mut states, reverted) =
+            tokio::join!(watch(&here, &instance, "0003"), downgrade(&there, down("-1", false)));
+        let first = next(&mut states).await;
+        match reverted {
+            // It was not there when the step was committed: then it has read what the step did.
+            Ok(()) => assert_eq!(first.revision, "0002", "round {round}: {first:?}"),
+            Err(refusal) => {
+                assert_eq!(reason(&refusal), "DEPENDENTS_WOULD_BREAK");
+                refused += 1;
+            }
+        }
+        drop(states);
+        eventually("it is forgotten", async || names(&here).await.is_empty().then_some(())).await;
+    }
+    println!("{refused} of 20 downgrades were refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dependent_may_say_is_checked() {
+    let database = Backend::Sqlite.empty().await;
+    let server = Server::holding(&database, &tables()).await;
+    let request = |instance: &str, requires: &str| WatchRequest {
+        dependent: Some(Dependent {
+            service: "chat".into(),
+            instance: instance.into(),
+            requires: requires.into(),
+            ..Dependent::default()
+        }),
+    };
+    for (wrong, field) in [
+        (request("", "0002"), "dependent.instance"),
+        (request("a\0", "0002"), "dependent.instance"),
+        (request("a", "head"), "dependent.requires"),
+    ] {
+        let refusal = server.client().watch(wrong).await.unwrap_err();
+        assert_eq!(testing::bad_fields(&refusal), [field]);
+    }
+}

@@ -1,0 +1,19 @@
+//! The schema service through its public API, on both databases.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+mod adopt;
+mod catalog;
+mod cli;
+mod contention;
+mod current;
+mod dependents;
+mod downgrade;
+mod losses;
+mod outside;
+mod plan;
+mod promises;
+mod quick_fix;
+mod repair;
+mod server;
+mod upgrade;
+mod verify;

@@ -1,0 +1,42 @@
+//! `stack`: one command that serves both services on a file that was not there.
+
+use api::chat::v1::{ListChatsRequest, chat_service_client::ChatServiceClient};
+use testing::{Process, channel, current, eventually};
+
+#[tokio::test]
+async fn it_serves_on_a_new_file_and_ends_when_asked_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("new.db");
+    let file = file.to_str().unwrap();
+    let mut stack = Process::start(env!("CARGO_BIN_EXE_stack"), &["--file", file], &[]);
+    let (schema, chat) = (stack.address("schema").await, stack.address("chat").await);
+
+    let invitation = eventually("it says how to make a call", async || {
+        stack.output().into_iter().find(|line| line.starts_with("try: "))
+    })
+    .await;
+    assert_eq!(invitation, format!("try: grpcurl -plaintext {chat} chat.v1.ChatService/ListChats"));
+    let mut chats = ChatServiceClient::new(channel(chat));
+    assert!(chats.list_chats(ListChatsRequest::default()).await.is_ok());
+    assert!(current(schema).await.at_head);
+
+    assert!(stack.terminate().await.success());
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("never.db");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let arguments = ["--file", file.to_str().unwrap(), "--chat-listen", &address];
+    let mut stack = Process::start(env!("CARGO_BIN_EXE_stack"), &arguments, &[]);
+
+    assert_eq!(stack.ended().await.code(), Some(1));
+    let said = format!("stack: cannot listen on {address}");
+    eventually(&said, async || {
+        stack.output().iter().any(|line| line.starts_with(&said)).then_some(())
+    })
+    .await;
+    assert!(!file.exists(), "nothing is made before everything is bound");
+}

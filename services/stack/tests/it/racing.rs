@@ -1,0 +1,34 @@
+//! Many schema services, one empty database, one moment.
+
+use api::schema::v1::{Event, event::Kind};
+use futures_util::future::join_all;
+use testing::{Backend, Process, apply, both, current, upgrade};
+
+use crate::schema;
+
+const SERVERS: usize = 20;
+
+#[apply(both!)]
+async fn twenty_servers_upgrade_at_once_and_one_of_them_works(backend: Backend) {
+    let database = backend.empty().await;
+    let mut servers: Vec<Process> = (0..SERVERS).map(|_| schema(&database)).collect();
+    let addresses = join_all(servers.iter_mut().map(|server| server.address("schema"))).await;
+
+    let calls = addresses.iter().map(|address| upgrade(*address, "head"));
+    let runs: Vec<Vec<Event>> = join_all(calls)
+        .await
+        .into_iter()
+        .map(|result| result.expect("every Upgrade ends well"))
+        .collect();
+
+    let worked = runs.iter().filter(|events| events[0].kind() == Kind::Started).count();
+    assert_eq!(worked, 1, "one run, and nothing to do for the others");
+    for events in &runs {
+        let last = events.last().expect("a run has a last event");
+        assert_eq!(last.kind(), Kind::Finished);
+        assert!(last.state.as_ref().is_some_and(|state| state.at_head), "{last:?}");
+    }
+    for address in addresses {
+        assert!(current(address).await.at_head);
+    }
+}

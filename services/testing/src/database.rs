@@ -1,0 +1,194 @@
+//! A database of its own for each test: empty, or at a revision, gone when the test ends.
+
+use std::{env, fs, thread};
+
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{session::Session, template};
+
+/// Which database a test runs on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Backend {
+    /// A PostgreSQL server, at `TEST_POSTGRES_URL`.
+    Postgres,
+    /// A file in a temporary directory.
+    Sqlite,
+}
+
+impl Backend {
+    /// A new database without a table.
+    pub async fn empty(self) -> TestDatabase {
+        TestDatabase::create(self, None).await
+    }
+
+    /// A new database at one of the built-in revisions, as the Diesel CLI would leave it.
+    pub async fn at(self, revision: &str) -> TestDatabase {
+        TestDatabase::create(self, Some(revision)).await
+    }
+
+    /// A new database with every built-in revision.
+    pub async fn at_head(self) -> TestDatabase {
+        self.at(&head()).await
+    }
+}
+
+/// A database that only one test uses.
+#[derive(Debug)]
+pub struct TestDatabase {
+    url: String,
+    gone: OnDrop,
+}
+
+/// What it takes to leave nothing behind.
+#[derive(Debug)]
+enum OnDrop {
+    Drop { database: String },
+    Remove(#[expect(dead_code, reason = "removes itself when dropped")] TempDir),
+}
+
+impl TestDatabase {
+    /// What `DATABASE_URL` must say.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A connection of the test's own, for a transaction that it holds open.
+    pub async fn session(&self) -> Session {
+        Session::open(&self.url).await
+    }
+
+    /// Runs statements, whatever they are.
+    ///
+    /// # Panics
+    /// The database refuses them.
+    pub async fn execute(&self, sql: &str) {
+        Session::open(&self.url).await.execute(sql).await;
+    }
+
+    /// The only column of a query's rows, as text.
+    ///
+    /// # Panics
+    /// The database refuses the query.
+    pub async fn column(&self, query: &str) -> Vec<Option<String>> {
+        Session::open(&self.url).await.column(query).await
+    }
+
+    async fn create(backend: Backend, revision: Option<&str>) -> Self {
+        match backend {
+            Backend::Postgres => {
+                let server = postgres_url();
+                let database = format!("test_{}", Uuid::now_v7().simple());
+                let template = match revision {
+                    Some(revision) => template::postgres(&server, revision).await,
+                    None => "template0".into(),
+                };
+                let create = format!("CREATE DATABASE {database} TEMPLATE {template}");
+                Session::open(&server).await.execute(&create).await;
+                Self { url: with_database(&server, &database), gone: OnDrop::Drop { database } }
+            }
+            Backend::Sqlite => {
+                let directory = tempfile::tempdir().expect("a temporary directory");
+                let file = directory.path().join("test.db");
+                let content = match revision {
+                    Some(revision) => template::sqlite(revision).await,
+                    None => Vec::new(),
+                };
+                fs::write(&file, content).expect("a file in it");
+                let url = format!("sqlite:{}", file.display());
+                Self { url, gone: OnDrop::Remove(directory) }
+            }
+        }
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let OnDrop::Drop { database } = &self.gone else { return };
+        let drop = format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)");
+        // A thread of its own: drop cannot wait inside the test's runtime.
+        let dropped = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                Session::open(&postgres_url()).await.execute(&drop).await;
+            });
+        });
+        // A server that is gone took the database with it.
+        let _ = dropped.join();
+    }
+}
+
+fn head() -> String {
+    template::revisions().pop().expect("there is a migration")
+}
+
+fn postgres_url() -> String {
+    env::var("TEST_POSTGRES_URL").unwrap_or_else(|_| {
+        panic!(
+            "TEST_POSTGRES_URL is not set: run .ci/test, which starts a private PostgreSQL and runs \
+             every test, or set it to a server where databases may be created, such as \
+             postgres://postgres@127.0.0.1:5432/postgres"
+        )
+    })
+}
+
+/// The same server's URL for another database.
+pub(crate) fn with_database(url: &str, database: &str) -> String {
+    let (server, query) = match url.split_once('?') {
+        Some((server, query)) => (server, format!("?{query}")),
+        None => (url, String::new()),
+    };
+    let (scheme, rest) = server.split_once("://").expect("a URL has a scheme");
+    let host = rest.split('/').next().unwrap_or(rest);
+    format!("{scheme}://{host}/{database}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{apply, both};
+
+    const TABLES: &str = "select version from __diesel_schema_migrations order by 1";
+
+    #[apply(both!)]
+    async fn a_test_has_a_database_of_its_own(backend: Backend) {
+        let (one, other) = (backend.empty().await, backend.empty().await);
+        one.execute("create table t (n integer); insert into t values (1), (null)").await;
+        other.execute("create table t (n integer)").await;
+        assert_eq!(one.column("select n from t").await, [Some("1".into()), None]);
+        assert!(other.column("select n from t").await.is_empty());
+    }
+
+    #[apply(both!)]
+    async fn a_template_ends_at_its_revision(backend: Backend) {
+        let first = backend.at("0001").await;
+        assert_eq!(first.column(TABLES).await, [Some("0001".into())]);
+        let head = backend.at_head().await;
+        let versions = head.column(TABLES).await;
+        assert_eq!(versions.last(), Some(&Some(super::head())));
+        assert!(versions.len() > 1);
+        head.execute("select last_message_at from chats").await;
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_behind() {
+        let database = Backend::Postgres.empty().await;
+        let name = database.url().rsplit('/').next().unwrap_or_default().to_owned();
+        let found = format!("select 1 from pg_database where datname = '{name}'");
+        let other = Backend::Postgres.empty().await;
+        assert_eq!(other.column(&found).await.len(), 1);
+        drop(database);
+        assert!(other.column(&found).await.is_empty());
+    }
+
+    #[test]
+    fn another_database_of_the_same_server() {
+        for (url, other) in [
+            ("postgres://me@db:5433/postgres", "postgres://me@db:5433/t"),
+            ("postgres://me@db", "postgres://me@db/t"),
+            ("postgres://db/a?sslmode=disable", "postgres://db/t?sslmode=disable"),
+        ] {
+            assert_eq!(with_database(url, "t"), other);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Fixtures for the tests of every service, so that a test reads like a sentence.
+//!
+//! ```ignore
+//! use testing::{Backend, apply, both};
+//!
+//! #[apply(both!)]
+//! async fn current_reads_an_empty_database(backend: Backend) {
+//!     let database = backend.empty().await;
+//!     let schema = Process::start(SCHEMA, &["serve"], &[("DATABASE_URL", database.url())]);
+//!     let state = current(schema.address("schema").await).await;
+//!     assert_eq!(state.status(), Status::Empty);
+//! }
+//! ```
+//!
+//! Nothing here sleeps for luck: [`eventually`] waits for a condition, up to a deadline.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a fixture that cannot do its part ends the test, and says why"
+)]
+
+mod clients;
+mod database;
+mod process;
+mod refusal;
+mod session;
+mod template;
+mod wait;
+
+pub use clients::{channel, current, downgrade, health, upgrade};
+pub use database::{Backend, TestDatabase};
+pub use macro_rules_attribute::apply;
+pub use process::Process;
+pub use refusal::{bad_fields, info, reason, retry_delay};
+pub use session::Session;
+pub use template::revisions;
+pub use wait::{DEADLINE, eventually};
+
+/// Makes one test body two tests, `name::postgres` and `name::sqlite`:
+/// `#[apply(both!)] async fn name(backend: Backend) { .. }`.
+#[macro_export]
+macro_rules! both {
+    ($(#[$attribute:meta])* async fn $name:ident($backend:ident: $type:ty) $body:block) => {
+        $(#[$attribute])*
+        #[cfg(test)]
+        async fn $name($backend: $type) $body
+
+        #[cfg(test)]
+        mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$name($crate::Backend::Postgres).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                super::$name($crate::Backend::Sqlite).await;
+            }
+        }
+    };
+}

@@ -1,0 +1,155 @@
+//! A service as its users run it: a binary, a signal, an exit status.
+
+use std::{
+    ffi::OsStr,
+    net::SocketAddr,
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::wait::{DEADLINE, eventually};
+
+/// What a service says on standard output once it can be called (`common::server::announce`).
+const LISTENS_ON: &str = " listens on ";
+
+/// A running binary of ours, killed when the test ends.
+#[derive(Debug)]
+pub struct Process {
+    command: Command,
+    child: Child,
+    lines: Lines,
+}
+
+/// What a process wrote so far, on standard output and on standard error.
+type Lines = Arc<Mutex<Vec<String>>>;
+
+impl Process {
+    /// Starts a binary, as in `env!("CARGO_BIN_EXE_schema")`, on ports of its own, with only these
+    /// variables in its environment.
+    ///
+    /// # Panics
+    /// There is no such binary.
+    pub fn start(binary: impl AsRef<OsStr>, arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(binary);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs([("SCHEMA_LISTEN", "127.0.0.1:0"), ("CHAT_LISTEN", "127.0.0.1:0")])
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let (child, lines) = spawn(&mut command);
+        Self { command, child, lines }
+    }
+
+    /// Starts it again after [`kill`](Self::kill) or [`terminate`](Self::terminate), on the
+    /// addresses that it had, where its clients look for it.
+    pub fn restart(&mut self) {
+        for line in self.output() {
+            if let Some((service, address)) = line.split_once(LISTENS_ON) {
+                self.command.env(format!("{}_LISTEN", service.to_uppercase()), address);
+            }
+        }
+        (self.child, self.lines) = spawn(&mut self.command);
+    }
+
+    /// Where a service of this process listens; waits until it does.
+    ///
+    /// # Panics
+    /// The process ends before it listens.
+    pub async fn address(&mut self, service: &str) -> SocketAddr {
+        let announced = format!("{service}{LISTENS_ON}");
+        eventually(&announced, async || {
+            let ended = self.child.try_wait().expect("a child can be asked");
+            let lines = self.output();
+            let address = lines.iter().find_map(|line| line.strip_prefix(&announced)?.parse().ok());
+            match (address, ended) {
+                (None, Some(status)) => panic!("{service} ended with {status} before it listened"),
+                (address, _) => address,
+            }
+        })
+        .await
+    }
+
+    /// Its lines so far, standard output and standard error as they came.
+    pub fn output(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    ///
+    /// # Panics
+    /// It cannot be killed.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("a child can be killed");
+    }
+
+    /// SIGTERM, and waits for its end.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        let pid = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        if let Some(pid) = pid {
+            kill_process(pid, Signal::TERM).expect("a child takes signals");
+        }
+        self.ended().await
+    }
+
+    /// Waits for the end that it comes to by itself.
+    ///
+    /// # Panics
+    /// It goes on.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let status = timeout(DEADLINE, self.child.wait()).await;
+        status.expect("the process ends").expect("a child can be waited for")
+    }
+}
+
+fn spawn(command: &mut Command) -> (Child, Lines) {
+    let mut child = command.spawn().unwrap_or_else(|error| {
+        panic!("{}: {error}; cargo build makes it", command.as_std().get_program().display())
+    });
+    let lines = Lines::default();
+    if let Some(output) = child.stdout.take() {
+        tokio::spawn(collect(output, Arc::clone(&lines)));
+    }
+    if let Some(output) = child.stderr.take() {
+        tokio::spawn(collect(output, Arc::clone(&lines)));
+    }
+    (child, lines)
+}
+
+async fn collect(output: impl AsyncRead + Unpin, lines: Lines) {
+    let mut reader = BufReader::new(output).lines();
+    while let Ok(Some(line)) = reader.next_line().await {
+        // Seen only where the test fails.
+        eprintln!("{line}");
+        lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stand-in that keeps the fixture's side of the bargain.
+    const SERVER: &str = "trap 'exit 7' TERM; echo fake listens on 127.0.0.1:${FAKE_LISTEN##*:}; \
+                          while :; do :; done";
+
+    #[tokio::test]
+    async fn a_process_is_found_asked_to_end_and_started_again() {
+        let mut process = Process::start("/bin/bash", &["-c", SERVER], &[("FAKE_LISTEN", ":1")]);
+        assert_eq!(process.address("fake").await.port(), 1);
+        assert_eq!(process.terminate().await.code(), Some(7));
+        process.restart();
+        process.address("fake").await;
+        process.kill().await;
+    }
+}

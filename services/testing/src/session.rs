@@ -1,0 +1,49 @@
+//! One connection for plain SQL, to either database.
+
+use common::{
+    database::{Connection, Database, chain},
+    with_conn,
+};
+use diesel::{
+    QueryableByName,
+    sql_types::{Nullable, Text},
+};
+use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
+
+/// A connection; a refusal ends the test.
+pub struct Session(Connection);
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Nullable<Text>)]
+    value: Option<String>,
+}
+
+impl Session {
+    pub(crate) async fn open(url: &str) -> Self {
+        let url = url.parse().unwrap_or_else(|error| panic!("{error}"));
+        let connection = Database::new(&url, "testing", 1).connection().await;
+        Self(connection.unwrap_or_else(|error| panic!("{url}: {}", chain(&error))))
+    }
+
+    /// Runs statements, whatever they are: a transaction stays open until it is ended.
+    ///
+    /// # Panics
+    /// The database refuses them.
+    pub async fn execute(&mut self, sql: &str) {
+        with_conn!(&mut self.0, c => c.batch_execute(sql).await)
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// The only column of a query's rows, as text.
+    ///
+    /// # Panics
+    /// The database refuses the query.
+    pub async fn column(&mut self, query: &str) -> Vec<Option<String>> {
+        let query =
+            format!("WITH r(value) AS ({query}) SELECT CAST(value AS text) AS value FROM r");
+        let rows: Vec<Row> = with_conn!(&mut self.0, c => diesel::sql_query(&query).load(c).await)
+            .unwrap_or_else(|error| panic!("{query}: {error}"));
+        rows.into_iter().map(|row| row.value).collect()
+    }
+}
