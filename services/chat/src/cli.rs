@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use common::{database::DatabaseUrl, health::HealthArgs, telemetry::TelemetryArgs};
+use gate::Mode;
 use tonic::transport::Uri;
 
 use crate::{Config, Limits};
@@ -63,6 +67,10 @@ pub struct ServeArgs {
         value_parser = schema_url
     )]
     pub schema_url: Uri,
+    /// What of the schema opens the gate. Once open, revisions that are merely pending close
+    /// neither.
+    #[arg(long, env = "CHAT_GATE", default_value = "head", value_parser = mode())]
+    pub gate: Mode,
     /// How much it takes on at once.
     #[command(flatten)]
     pub limits: Limits,
@@ -74,9 +82,21 @@ impl ServeArgs {
         Config {
             database: self.database_url.clone(),
             schema_url: self.schema_url.clone(),
+            gate: self.gate,
             limits: self.limits,
         }
     }
+}
+
+/// The gate's modes by name: the gate itself knows of no command line.
+fn mode() -> impl TypedValueParser<Value = Mode> {
+    let head = PossibleValue::new("head").help("The schema is at head");
+    let required = PossibleValue::new("required")
+        .help("It holds the oldest revision that this build can run on");
+    PossibleValuesParser::new([head, required]).map(|name| match name.as_str() {
+        "required" => Mode::Required,
+        _ => Mode::Head,
+    })
 }
 
 fn schema_url(url: &str) -> Result<Uri, String> {
@@ -91,6 +111,20 @@ fn schema_url(url: &str) -> Result<Uri, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_gate_has_two_modes() {
+        let parse = |gate: &[&str]| {
+            let line = ["chat", "serve", "--database-url", "sqlite:x.db"];
+            let cli = Cli::try_parse_from(line.iter().chain(gate))?;
+            let Command::Serve(args) = cli.command else { panic!("it is serve") };
+            Ok::<_, clap::Error>(args.config().gate)
+        };
+        assert_eq!(parse(&[]).unwrap(), Mode::Head);
+        assert_eq!(parse(&["--gate", "head"]).unwrap(), Mode::Head);
+        assert_eq!(parse(&["--gate", "required"]).unwrap(), Mode::Required);
+        assert!(parse(&["--gate", "none"]).unwrap_err().to_string().contains("head, required"));
+    }
 
     #[test]
     fn a_schema_url_has_a_scheme() {

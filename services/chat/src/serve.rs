@@ -11,7 +11,7 @@ use common::{
     database::{Database, DatabaseUrl, chain},
     server,
 };
-use gate::{Gate, ProofError};
+use gate::{Gate, Mode, ProofError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -38,6 +38,8 @@ pub struct Config {
     pub database: DatabaseUrl,
     /// The schema service of that database.
     pub schema_url: Uri,
+    /// What of the schema opens the gate.
+    pub gate: Mode,
     /// How much it takes on at once.
     pub limits: Limits,
 }
@@ -45,7 +47,7 @@ pub struct Config {
 impl Config {
     /// A service as it is where nothing else is said.
     pub fn new(database: DatabaseUrl, schema_url: Uri) -> Self {
-        Self { database, schema_url, limits: Limits::default() }
+        Self { database, schema_url, gate: Mode::default(), limits: Limits::default() }
     }
 }
 
@@ -75,7 +77,7 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let limits = config.limits;
     let database = Database::new(&config.database, "schemagate-chat", limits.connections.get());
-    let gate = gate(config.schema_url, &database).await.map_err(Error::SchemaUrl)?;
+    let gate = gate(config.schema_url, config.gate, &database).await.map_err(Error::SchemaUrl)?;
     let drained = CancellationToken::new();
     let judging = tokio::spawn(gate.clone().run(drained.clone()));
 
@@ -110,10 +112,11 @@ pub async fn serve(
     served.map_err(Error::Serve)
 }
 
-async fn gate(schema_url: Uri, database: &Database) -> Result<Gate, transport::Error> {
+async fn gate(schema_url: Uri, mode: Mode, database: &Database) -> Result<Gate, transport::Error> {
     let builder = Gate::builder("chat", schema_url)?
         .requires(REQUIRES)
         .built_with(BUILT_WITH)
+        .mode(mode)
         .version(env!("CARGO_PKG_VERSION"))
         .reports([
             chat_service_server::SERVICE_NAME,

@@ -1,10 +1,15 @@
 //! The gate in front of the service, and what its errors say of the database behind.
 
 use api::chat::v1::{
-    ChatType, ListBotsRequest, ListSchedulesRequest, bot_service_client::BotServiceClient,
+    ChatType, ListBotsRequest, ListChatsRequest, ListSchedulesRequest,
+    bot_service_client::BotServiceClient, chat_service_client::ChatServiceClient,
     schedule_service_client::ScheduleServiceClient,
 };
-use testing::{Backend, apply, both, channel, downgrade, reason, retry_delay, upgrade};
+use chat::models::REQUIRES;
+use gate::Mode;
+use testing::{
+    Backend, apply, both, channel, downgrade, eventually, info, reason, retry_delay, upgrade,
+};
 use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
 
@@ -25,6 +30,33 @@ async fn it_serves_at_head_and_refuses_below(backend: Backend) {
         assert_eq!(refused.code(), Code::Unavailable);
         assert_eq!(reason(&refused), "SCHEMA_NOT_AT_HEAD");
     }
+}
+
+#[apply(both!)]
+async fn what_it_requires_is_enough_where_it_is_told_so(backend: Backend) {
+    let fixture = Fixture::on(backend.at(REQUIRES).await).await;
+    let mut config = fixture.config();
+    config.gate = Mode::Required;
+    let lenient = fixture.replica_with(config).await;
+    let listed = async || {
+        let mut client = ChatServiceClient::new(channel(lenient));
+        client.list_chats(ListChatsRequest::default()).await
+    };
+    listed().await.unwrap();
+    fixture.is(NotServing).await;
+
+    // Up and down again, down to what it requires: it never minds.
+    upgrade(fixture.schema, "").await.unwrap();
+    fixture.is(Serving).await;
+    downgrade(fixture.schema, REQUIRES).await.unwrap();
+    fixture.is(NotServing).await;
+    listed().await.unwrap();
+
+    downgrade(fixture.schema, "-1").await.unwrap();
+    let refused = eventually("it is closed", async || listed().await.err()).await;
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert_eq!(reason(&refused), "SCHEMA_NOT_AT_HEAD");
+    assert_eq!(info(&refused, "required"), REQUIRES);
 }
 
 #[apply(both!)]
