@@ -12,17 +12,15 @@ use std::time::Duration;
 use api::schema::v1::Dependent;
 use common::{
     convert::timestamp,
-    database::{
-        Connection,
-        types::{Instant, Time},
-    },
+    database::{Connection, types::Time},
     with_conn,
 };
 use diesel::{
-    QueryResult, QueryableByName,
+    QueryResult,
     sql_types::{BigInt, Integer, Text},
 };
 use diesel_async::RunQueryDsl;
+use serde::Deserialize;
 
 /// How long a lease lasts without a renewal: a server that dies is not heard of any more, and its
 /// dependents have found another one by then.
@@ -97,43 +95,34 @@ pub fn name(dependent: &Dependent) -> String {
     format!("{service}/{instance} (requires {requires}, built with {built_with})")
 }
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Text)]
+/// A dependent's row, without its lease.
+#[derive(Deserialize)]
+pub struct Row {
     service: String,
-    #[diesel(sql_type = Text)]
     instance: String,
-    #[diesel(sql_type = Text)]
     version: String,
-    #[diesel(sql_type = Text)]
     requires: String,
-    #[diesel(sql_type = Text)]
     built_with: String,
-    #[diesel(sql_type = Instant)]
     since: Time,
 }
 
-/// Who lives, by the database's clock. The table must be there.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn live(connection: &mut Connection) -> QueryResult<Vec<Dependent>> {
-    let query = diesel::sql_query(
-        "SELECT service, instance, version, requires, built_with, since \
-         FROM schemagate_dependents WHERE expires_at > CURRENT_TIMESTAMP ORDER BY 1, 2",
-    );
-    let rows: Vec<Row> = with_conn!(connection, c => query.load(c).await)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Dependent {
+impl Row {
+    /// Its columns.
+    pub const COLUMNS: &[&str] =
+        &["service", "instance", "version", "requires", "built_with", "since"];
+}
+
+impl From<Row> for Dependent {
+    fn from(row: Row) -> Self {
+        Self {
             service: row.service,
             instance: row.instance,
             version: row.version,
             requires: row.requires,
             built_with: row.built_with,
             since: Some(timestamp(row.since.utc())),
-        })
-        .collect())
+        }
+    }
 }
 
 /// Registers a dependent, or takes its lease over from another server.

@@ -2,6 +2,8 @@
 //!
 //! Reads only, also where the tables are missing: Diesel's own reader would create its table.
 
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::schema::v1::Dependent;
@@ -9,12 +11,14 @@ use common::{
     database::{Connection, types::Time},
     with_conn,
 };
-use diesel::{dsl::max, prelude::*, sql_types::Bool};
+use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::Deserialize;
 
+use self::rows::Row;
+pub use self::rows::Tables;
 use crate::{
-    dependents,
-    ledger::{self, schemagate_operations, schemagate_positions, schemagate_steps},
+    ledger::{self, schemagate_operations},
     line::Line,
 };
 
@@ -52,8 +56,7 @@ pub struct History {
 }
 
 /// A step, without its SQL.
-#[derive(Clone, Debug, Queryable, Selectable)]
-#[diesel(table_name = schemagate_steps)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Mark {
     id: i64,
     revision: String,
@@ -69,14 +72,16 @@ pub struct Mark {
     pub committed_at: Time,
 }
 
-#[derive(QueryableByName)]
-struct Present {
-    #[diesel(sql_type = Bool)]
-    diesel: bool,
-    #[diesel(sql_type = Bool)]
-    ledger: bool,
-    #[diesel(sql_type = Bool)]
-    alembic: bool,
+impl Mark {
+    const COLUMNS: &[&str] = &[
+        "id",
+        "revision",
+        "direction",
+        "checksum",
+        "compatible_from",
+        "description",
+        "committed_at",
+    ];
 }
 
 impl History {
@@ -85,36 +90,45 @@ impl History {
     /// # Errors
     /// The database cannot be read.
     pub async fn read(connection: &mut Connection, line: &Line) -> QueryResult<Self> {
-        connection.snapshot(async |connection| Self::of(connection, line).await).await
+        Self::read_from(connection, line, &mut Tables::default()).await
     }
 
-    /// Reads it all inside of a snapshot.
+    /// Reads it all, in one statement where the tables are those that are known already.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn of(connection: &mut Connection, line: &Line) -> QueryResult<Self> {
-        let present = present(connection).await?;
+    pub async fn read_from(
+        connection: &mut Connection,
+        line: &Line,
+        known: &mut Tables,
+    ) -> QueryResult<Self> {
         let mut history = Self::default();
-        if present.diesel {
-            let query =
-                __diesel_schema_migrations::table.select(__diesel_schema_migrations::version);
-            let applied: Vec<String> = with_conn!(connection, c => query.load(c).await)?;
-            history.applied = applied.into_iter().collect();
+        for row in rows::read(connection, known).await? {
+            history.add(row);
         }
-        if present.ledger {
-            let marks = marks(connection).await?;
-            history.epoch =
-                marks.iter().map(|mark| mark.id.unsigned_abs()).max().unwrap_or_default();
-            history.steps = marks.into_iter().map(|mark| (mark.revision.clone(), mark)).collect();
-            history.last_operation = newest(connection, None, 1).await?.pop();
-            history.half_done = half_done(connection).await?;
-            history.dependents = dependents::live(connection).await?;
-        }
+        let name = |dependent: &Dependent| (dependent.service.clone(), dependent.instance.clone());
+        history.dependents.sort_by_key(name);
         let ours = !history.applied.is_empty() || history.last_operation.is_some();
-        if present.alembic && !ours {
+        if known.alembic && !ours {
             history.believe(alembic(connection).await?, line);
         }
         Ok(history)
+    }
+
+    fn add(&mut self, row: Row) {
+        match row {
+            Row::Table { .. } => {}
+            Row::Applied { version } => {
+                self.applied.insert(version);
+            }
+            Row::Step(mark) => {
+                self.epoch = self.epoch.max(mark.id.unsigned_abs());
+                self.steps.insert(mark.revision.clone(), mark);
+            }
+            Row::Operation(operation) => self.last_operation = Some(operation),
+            Row::Position(position) => self.half_done = Some(position),
+            Row::Dependent(dependent) => self.dependents.push(dependent.into()),
+        }
     }
 
     /// Takes Alembic's word, where it speaks of a revision that is held.
@@ -137,45 +151,6 @@ impl History {
     }
 }
 
-/// Whether our tables are there.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn has_ledger(connection: &mut Connection) -> QueryResult<bool> {
-    present(connection).await.map(|present| present.ledger)
-}
-
-async fn present(connection: &mut Connection) -> QueryResult<Present> {
-    let query = diesel::sql_query(match connection {
-        Connection::Postgres(_) => {
-            "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS diesel, \
-             to_regclass('schemagate_dependents') IS NOT NULL AS ledger, \
-             to_regclass('alembic_version') IS NOT NULL AS alembic"
-        }
-        Connection::Sqlite(_) => {
-            "SELECT count(*) FILTER (WHERE name = '__diesel_schema_migrations') > 0 AS diesel, \
-             count(*) FILTER (WHERE name = 'schemagate_dependents') > 0 AS ledger, \
-             count(*) FILTER (WHERE name = 'alembic_version') > 0 AS alembic \
-             FROM sqlite_schema WHERE type = 'table'"
-        }
-    });
-    with_conn!(connection, c => query.get_result(c).await)
-}
-
-async fn alembic(connection: &mut Connection) -> QueryResult<Option<String>> {
-    let version = alembic_version::table.select(alembic_version::version_num).limit(1);
-    with_conn!(connection, c => version.get_result(c).await.optional())
-}
-
-async fn marks(connection: &mut Connection) -> QueryResult<Vec<Mark>> {
-    use schemagate_steps::dsl::{id, revision, schemagate_steps as steps};
-    // Two queries of one snapshot: Diesel has no table-valued subselect with an aggregate.
-    let newest = steps.group_by(revision).select(max(id));
-    let newest: Vec<Option<i64>> = with_conn!(connection, c => newest.load(c).await)?;
-    let marks = steps.filter(id.eq_any(newest.into_iter().flatten()));
-    with_conn!(connection, c => marks.select(Mark::as_select()).load(c).await)
-}
-
 /// At most `count` operations that are older than the one named, newest first. Ids are UUIDv7:
 /// their order is time's.
 ///
@@ -186,18 +161,10 @@ pub async fn operations(
     before: Option<String>,
     count: usize,
 ) -> QueryResult<Vec<ledger::Operation>> {
-    if !present(connection).await?.ledger {
+    use schemagate_operations::dsl::{id, schemagate_operations as operations};
+    if !Tables::read(connection).await?.ledger {
         return Ok(Vec::new());
     }
-    newest(connection, before, count).await
-}
-
-async fn newest(
-    connection: &mut Connection,
-    before: Option<String>,
-    count: usize,
-) -> QueryResult<Vec<ledger::Operation>> {
-    use schemagate_operations::dsl::{id, schemagate_operations as operations};
     // Above every UUID.
     let before = before.unwrap_or_else(|| "~".into());
     let page = operations
@@ -207,9 +174,7 @@ async fn newest(
     with_conn!(connection, c => page.select(ledger::Operation::as_select()).load(c).await)
 }
 
-async fn half_done(connection: &mut Connection) -> QueryResult<Option<ledger::Position>> {
-    let first = schemagate_positions::table.limit(1);
-    with_conn!(connection, c => {
-        first.select(ledger::Position::as_select()).get_result(c).await.optional()
-    })
+async fn alembic(connection: &mut Connection) -> QueryResult<Option<String>> {
+    let version = alembic_version::table.select(alembic_version::version_num).limit(1);
+    with_conn!(connection, c => version.get_result(c).await.optional())
 }

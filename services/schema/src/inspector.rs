@@ -188,7 +188,7 @@ async fn look(connection: &mut Connection, line: &Line) -> QueryResult<(History,
             if let Connection::Postgres(connection) = connection {
                 connection.batch_execute(SETTINGS).await?;
             }
-            Ok((History::of(connection, line).await?, Catalog::read(connection).await?))
+            Ok((History::read(connection, line).await?, Catalog::read(connection).await?))
         })
         .await
 }

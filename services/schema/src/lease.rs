@@ -10,6 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     dependents::{self, RENEWAL},
     error::ReadError,
+    history::Tables,
     observer::Observer,
 };
 
@@ -98,7 +99,7 @@ impl Keeper {
     async fn register(&self) -> bool {
         let registered = async {
             let mut connection = self.observer.connection().await?;
-            if !crate::history::has_ledger(&mut connection).await? {
+            if !Tables::read(&mut connection).await?.ledger {
                 return Ok(false);
             }
             dependents::register(&mut connection, &self.dependent, &self.holder).await?;

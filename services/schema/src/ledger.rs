@@ -15,6 +15,7 @@ use common::{
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use revisions::Revision;
+use serde::Deserialize;
 use uuid::Uuid;
 
 pub use stamp::stamp;
@@ -131,7 +132,7 @@ pub fn tables_sqlite() -> String {
 }
 
 /// An operation.
-#[derive(Clone, Debug, Identifiable, Insertable, Queryable, Selectable)]
+#[derive(Clone, Debug, Deserialize, Identifiable, Insertable, Queryable, Selectable)]
 #[diesel(table_name = schemagate_operations)]
 pub struct Operation {
     /// UUIDv7.
@@ -157,7 +158,9 @@ pub struct Operation {
 }
 
 /// How far a step came that commits statement by statement.
-#[derive(AsChangeset, Clone, Debug, Eq, Insertable, PartialEq, Queryable, Selectable)]
+#[derive(
+    AsChangeset, Clone, Debug, Deserialize, Eq, Insertable, PartialEq, Queryable, Selectable,
+)]
 #[diesel(table_name = schemagate_positions)]
 pub struct Position {
     /// The revision.
@@ -202,7 +205,27 @@ pub struct NewStep<'a> {
     pub committed_at: Time,
 }
 
+impl Position {
+    /// Its columns.
+    pub const COLUMNS: &[&str] =
+        &["revision", "direction", "done", "begun", "total", "done_checksum"];
+}
+
 impl Operation {
+    /// Its columns.
+    pub const COLUMNS: &[&str] = &[
+        "id",
+        "kind",
+        "outcome",
+        "from_revision",
+        "to_revision",
+        "actor",
+        "build",
+        "started_at",
+        "finished_at",
+        "error",
+    ];
+
     /// One that begins now.
     pub fn new(kind: &str, from: &str, to: &str, actor: &str) -> Self {
         Self {

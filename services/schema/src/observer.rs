@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     engine::Engine,
     error::ReadError,
-    history::{self, History},
+    history::{self, History, Tables},
     inspector::Inspector,
     line::Line,
     state::{self, Look},
@@ -30,10 +30,11 @@ use crate::{
 /// How often watchers' database is looked at for what other servers and the Diesel CLI do.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long a look waits for each caller that waits for it already, and at most: a crowd comes in
-/// over some milliseconds, and one look can serve all of it. A lone caller waits for nobody.
-const COURTESY: Duration = Duration::from_micros(100);
-const LONGEST_COURTESY: Duration = Duration::from_millis(20);
+/// How long a look keeps from the one before, for each caller that either serves, and at most: a
+/// crowd comes over some milliseconds, the next of it as the first is answered, and one look can
+/// serve all who come meanwhile. A lone caller waits for nobody.
+const SPACING: Duration = Duration::from_micros(100);
+const LONGEST_SPACING: Duration = Duration::from_millis(25);
 
 /// Looks at one database for everybody.
 pub struct Observer {
@@ -43,14 +44,25 @@ pub struct Observer {
     inspector: Inspector,
     start_failure: std::sync::Mutex<Option<String>>,
     identity: std::sync::Mutex<Option<String>>,
-    /// Held by the one that looks; when the last look began, if it failed, and why.
-    looking: Mutex<Option<(Instant, String)>>,
+    /// Held by the one that looks.
+    looking: Mutex<Last>,
     /// How many want to.
     waiting: AtomicU32,
     /// The newest state, for watchers and for those that waited while it was read.
     newest: watch::Sender<Option<Arc<Seen>>>,
     /// Something here changed the schema: look at once.
     changed: Notify,
+}
+
+/// What the last look leaves to the next one.
+struct Last {
+    ended: Instant,
+    /// How many waited for it.
+    served: u32,
+    /// When it began, if it failed, and why.
+    failure: Option<(Instant, String)>,
+    /// Whose tables there were.
+    tables: Tables,
 }
 
 /// A state, and when the look at it began.
@@ -85,7 +97,12 @@ impl Observer {
             engine,
             start_failure: std::sync::Mutex::default(),
             identity: std::sync::Mutex::default(),
-            looking: Mutex::default(),
+            looking: Mutex::new(Last {
+                ended: Instant::now(),
+                served: 0,
+                failure: None,
+                tables: Tables::default(),
+            }),
             waiting: AtomicU32::new(0),
             newest: watch::Sender::new(None),
             changed: Notify::new(),
@@ -111,41 +128,46 @@ impl Observer {
     }
 
     /// The state, as of no earlier than this call. Callers that come while one look is under way
-    /// share the next one; where many wait, it waits in turn for those who come with them.
+    /// share the next one.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn current(&self) -> Result<SchemaState, ReadError> {
         let asked = Instant::now();
         let waiting = Waiting::with(&self.waiting);
-        let mut last_failure = self.looking.lock().await;
-        drop(waiting);
+        let mut last = self.looking.lock().await;
         if let Some(seen) = &*self.newest.borrow()
             && seen.begun >= asked
         {
             return Ok(seen.state.clone());
         }
-        if let Some((begun, why)) = &*last_failure
+        if let Some((begun, why)) = &last.failure
             && *begun >= asked
         {
             return Err(ReadError::Shared(why.clone()));
         }
-        let company = self.waiting.load(Ordering::Relaxed);
-        if company > 0 {
-            tokio::time::sleep((COURTESY * company).min(LONGEST_COURTESY)).await;
-        }
+        let crowd = last.served.max(self.company());
+        tokio::time::sleep_until(last.ended + (SPACING * crowd).min(LONGEST_SPACING)).await;
+        last.served = self.company();
+        drop(waiting);
         let begun = Instant::now();
-        let state = self.look(begun).await;
-        *last_failure = state.as_ref().err().map(|error| (begun, chain(error)));
+        let state = self.look(begun, &mut last.tables).await;
+        last.ended = Instant::now();
+        last.failure = state.as_ref().err().map(|error| (begun, chain(error)));
         if state.is_err() {
             *self.known_identity() = None;
         }
         state
     }
 
-    async fn look(&self, begun: Instant) -> Result<SchemaState, ReadError> {
+    /// How many wait for a look beside the one that is about to.
+    fn company(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    async fn look(&self, begun: Instant, tables: &mut Tables) -> Result<SchemaState, ReadError> {
         let mut connection = self.connection().await?;
-        let history = History::read(&mut connection, &self.line).await?;
+        let history = History::read_from(&mut connection, &self.line, tables).await?;
         let state = self.state(&mut connection, &history).await?;
         self.newest.send_if_modified(|newest| {
             let news = newest.as_ref().is_none_or(|seen| !same(&seen.state, &state));

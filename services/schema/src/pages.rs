@@ -44,14 +44,16 @@ fn revision(id: &str, line: &Line, history: &History) -> Revision {
     let ran = history.applied_by(id);
     let checksum = held.map(revisions::Revision::checksum).unwrap_or_default();
     let last = history.steps.get(id);
+    let applied = history.applied.contains(id);
     Revision {
         revision: id.into(),
         description: held
             .map(|revision| revision.description.to_string())
             .or(last.map(|step| step.description.clone()))
             .unwrap_or_default(),
-        applied: history.applied.contains(id),
-        applied_at: ran.map(|step| timestamp(step.committed_at.utc())),
+        applied,
+        // A stamped revision's is when it was stamped: nobody knows when it ran.
+        applied_at: last.filter(|_| applied).map(|step| timestamp(step.committed_at.utc())),
         altered: held.is_some() && ran.is_some_and(|step| step.checksum != checksum),
         checksum,
     }

@@ -13,6 +13,7 @@ use diesel::{
     sql_types::{SqlType, Text, Timestamptz},
     sqlite::Sqlite,
 };
+use serde::Deserialize;
 
 /// A point in time: `timestamptz` on PostgreSQL, UTC text on SQLite.
 #[derive(Clone, Copy, Debug, Default, QueryId, SqlType)]
@@ -25,8 +26,11 @@ pub struct Instant;
 pub struct JsonDocument;
 
 /// A value of [`Instant`]: UTC, whole microseconds, which is what PostgreSQL keeps.
-#[derive(AsExpression, Clone, Copy, Debug, Eq, FromSqlRow, Ord, PartialEq, PartialOrd)]
+#[derive(
+    AsExpression, Clone, Copy, Debug, Deserialize, Eq, FromSqlRow, Ord, PartialEq, PartialOrd,
+)]
 #[diesel(sql_type = Instant)]
+#[serde(try_from = "String")]
 pub struct Time(DateTime<Utc>);
 
 impl Time {
@@ -44,7 +48,8 @@ impl Time {
         self.0
     }
 
-    /// Reads what SQLite has: ours, `CURRENT_TIMESTAMP`'s, or ISO 8601 with or without offset.
+    /// Reads what SQLite has: ours, `CURRENT_TIMESTAMP`'s, or ISO 8601 with or without offset,
+    /// which is also PostgreSQL's in JSON.
     fn parse(text: &str) -> Option<Self> {
         let offset = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
         let naive = || {
@@ -59,6 +64,14 @@ impl Time {
 impl From<DateTime<Utc>> for Time {
     fn from(time: DateTime<Utc>) -> Self {
         Self(time.trunc_subsecs(6))
+    }
+}
+
+impl TryFrom<String> for Time {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("'{text}' is no time"))
     }
 }
 
@@ -79,7 +92,7 @@ impl FromSql<Instant, Sqlite> for Time {
         value: <Sqlite as diesel::backend::Backend>::RawValue<'_>,
     ) -> deserialize::Result<Self> {
         let text = <String as FromSql<Text, Sqlite>>::from_sql(value)?;
-        Self::parse(&text).ok_or_else(|| format!("'{text}' is no time").into())
+        Ok(Self::try_from(text)?)
     }
 }
 
