@@ -1,21 +1,37 @@
 //! The command line: flags and environment, read and checked before anything binds.
 
+mod ready;
+
 use std::net::SocketAddr;
 
 use clap::{
     Args, Parser, Subcommand,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use common::{database::DatabaseUrl, health::HealthArgs, telemetry::TelemetryArgs};
+use common::{
+    cli::service_url, database::DatabaseUrl, health::HealthArgs, telemetry::TelemetryArgs,
+};
 use gate::Mode;
 use tonic::transport::Uri;
 
 use crate::{Config, Limits};
 
+pub use ready::ReadyArgs;
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  done
+  1  refused, failed, or the chat service cannot be reached
+  2  a command line that cannot be read
+  3  ready: the gate is closed
+
+Results go to standard output; errors to standard error. With --json a result is one JSON object on
+a line, in protobuf's own form, errors too.";
+
 /// Chats, behind a gate: they are served while the database's schema is the one that this build
 /// needs, and refused with the reason while it is not.
 #[derive(Debug, Parser)]
-#[command(name = "chat", version)]
+#[command(name = "chat", version, after_help = EXIT_STATUS)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -30,6 +46,9 @@ pub struct Cli {
 pub enum Command {
     /// Answers chat.v1 from one database, once its schema service says that it is ready.
     Serve(ServeArgs),
+    /// Says whether the gate lets calls pass, and why: each proof with what was seen. Exits 0 where
+    /// it is open, 3 where it is closed.
+    Ready(ReadyArgs),
     /// Asks the service that listens here whether it serves: exits 0 where it does, else 1.
     Health {
         /// Where the service listens.
@@ -64,7 +83,7 @@ pub struct ServeArgs {
         long,
         env = "SCHEMA_URL",
         default_value = "http://127.0.0.1:50051",
-        value_parser = schema_url
+        value_parser = service_url
     )]
     pub schema_url: Uri,
     /// What of the schema opens the gate. Once open, revisions that are merely pending close
@@ -99,15 +118,6 @@ fn mode() -> impl TypedValueParser<Value = Mode> {
     })
 }
 
-fn schema_url(url: &str) -> Result<Uri, String> {
-    let uri: Uri = url.parse().map_err(|error| format!("{error}: as in http://host:50051"))?;
-    match uri.scheme_str() {
-        Some("http") => Ok(uri),
-        Some(other) => Err(format!("{other}:// is not understood: as in http://host:50051")),
-        None => Err("no scheme: as in http://host:50051".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,13 +134,5 @@ mod tests {
         assert_eq!(parse(&["--gate", "head"]).unwrap(), Mode::Head);
         assert_eq!(parse(&["--gate", "required"]).unwrap(), Mode::Required);
         assert!(parse(&["--gate", "none"]).unwrap_err().to_string().contains("head, required"));
-    }
-
-    #[test]
-    fn a_schema_url_has_a_scheme() {
-        assert!(schema_url("http://schema:50051").is_ok());
-        for bad in ["schema:50051", "ftp://schema", "http://", ""] {
-            assert!(schema_url(bad).unwrap_err().contains("as in http://"), "{bad}");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The `chat` binary.
 
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
 use chat::cli::{Cli, Command, ServeArgs};
 use clap::Parser as _;
@@ -12,14 +12,14 @@ async fn main() -> ExitCode {
     let result = async {
         telemetry::init(&cli.telemetry)?;
         match cli.command {
-            Command::Serve(args) => serve(args).await,
-            Command::Health { here, asked } => {
-                Ok(health::check(here.listen, &asked.service).await?)
-            }
+            Command::Serve(args) => serve(args).await?,
+            Command::Health { here, asked } => health::check(here.listen, &asked.service).await?,
+            Command::Ready(args) => return Ok(args.run().await),
         }
+        Ok::<_, Box<dyn Error>>(ExitCode::SUCCESS)
     };
     match result.await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("chat: {}", chain(error.as_ref()));
             ExitCode::FAILURE
@@ -27,7 +27,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(args: ServeArgs) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let asked_to_end = server::asked_to_end()?;
     let listener = server::bind(args.here.listen).await?;
     server::announce("chat", &listener)?;

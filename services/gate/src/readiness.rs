@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::gate::v1::{
-    ReadinessRequest, ReadinessResponse, readiness_service_server::ReadinessService,
+    Proof, ReadinessRequest, ReadinessResponse, readiness_service_server::ReadinessService,
 };
 use tonic::{Request, Response, Status};
 
@@ -39,11 +39,30 @@ impl Inner {
             open: report.is_open(),
             reason: refusal.map(|refusal| refusal.reason.as_str().into()).unwrap_or_default(),
             message: refusal.map(|refusal| refusal.message().into()).unwrap_or_default(),
-            proofs: report.proofs,
+            proofs: self.with_untried(report.proofs),
             since: Some(report.since.at.into()),
             heard_at: self.schema.heard().map(|heard| heard.at.into()),
             requires: self.dependent.requires.clone(),
             built_with: self.needs.built_with.clone(),
         }
+    }
+    /// Those that a look never came to, for one before them failed, are named all the same.
+    fn with_untried(&self, mut proofs: Vec<Proof>) -> Vec<Proof> {
+        let after = match proofs.last() {
+            Some(last) => format!("not tried: the proof \"{}\" fails", last.name),
+            None => "not tried yet".into(),
+        };
+        let names = [
+            (true, "schema"),
+            (self.proofs.database.is_some(), "database"),
+            (self.proofs.models.is_some(), "models"),
+        ];
+        let names = names.into_iter().filter_map(|(asked, name)| asked.then_some(name));
+        // They are tried in this order.
+        for name in names.skip(proofs.len()) {
+            let (name, evidence) = (name.into(), after.clone());
+            proofs.push(Proof { name, evidence, ..Proof::default() });
+        }
+        proofs
     }
 }

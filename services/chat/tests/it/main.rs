@@ -21,4 +21,6 @@ mod order;
 #[cfg(test)]
 mod plans;
 #[cfg(test)]
+mod ready;
+#[cfg(test)]
 mod subscribe;

@@ -1,16 +1,34 @@
 //! The way out of each refusal, as a command of ours. docs/QUICK_FIX.md has them at length.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, process::ExitCode};
 
 use api::schema::v1::{SchemaState, Status};
+use common::cli::{Failure, Output};
 use tonic::Code;
+use tonic_types::StatusExt as _;
 
 /// Where nothing answers.
-pub const START: &str = "start it: schema serve --database-url postgres://user@host/database\n  \
+const START: &str = "start it: schema serve --database-url postgres://user@host/database\n  \
      or say where it is: --schema-url http://host:50051, or SCHEMA_URL";
 
+/// Prints a failure with the way out of it, and says with which status the process ends.
+pub fn report(failure: &Failure, output: Output) -> ExitCode {
+    failure.report("schema", on(failure), output)
+}
+
+fn on(failure: &Failure) -> Option<String> {
+    match failure {
+        Failure::Unreachable { .. } => Some(START.into()),
+        Failure::Refused(status) => match status.get_details_error_info() {
+            Some(info) => on_refusal(&info.reason, &info.metadata),
+            None => Some(on_loss(status.code()).into()),
+        },
+        Failure::Local(_) | Failure::Output(_) => None,
+    }
+}
+
 /// What to do about a refusal, by its `ErrorInfo`. None where the server's words say it all.
-pub fn on_refusal(reason: &str, metadata: &HashMap<String, String>) -> Option<String> {
+fn on_refusal(reason: &str, metadata: &HashMap<String, String>) -> Option<String> {
     let of = |key: &str| metadata.get(key).map_or("", String::as_str);
     Some(match reason {
         "TARGET_BEHIND" => format!("to go back: schema downgrade {}", of("target")),
@@ -44,7 +62,7 @@ pub fn on_refusal(reason: &str, metadata: &HashMap<String, String>) -> Option<St
 }
 
 /// What to do where the answer broke off, or came from something else.
-pub const fn on_loss(code: Code) -> &'static str {
+const fn on_loss(code: Code) -> &'static str {
     match code {
         Code::Unimplemented => "is that a schema service, and as new as this command?",
         _ => {
@@ -73,4 +91,18 @@ fn each(command: &str, revisions: &str) -> String {
     let commands: Vec<String> =
         revisions.split(", ").map(|revision| format!("{command} {revision}")).collect();
     commands.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use common::status::Problem;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_way_out() {
+        let problem = Problem::new(Code::FailedPrecondition, "TARGET_BEHIND", "'0001' is behind");
+        let failure = Failure::from(tonic::Status::from(problem.with("target", "0001")));
+        assert_eq!(on(&failure).unwrap(), "to go back: schema downgrade 0001");
+    }
 }

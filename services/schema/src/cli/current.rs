@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use api::schema::v1::{CurrentRequest, SchemaState, Status};
 use clap::Args;
+use common::cli::{Failure, NOT_SO, Output};
 
-use super::{NOT_SO, advice, client::Client, failure::Failure, output::Output};
+use super::{advice, client::Client};
 use crate::state::name;
 
 /// What `current` is asked.

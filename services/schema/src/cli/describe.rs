@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use common::database::DatabaseUrl;
+use common::{cli::Output, database::DatabaseUrl};
 use revisions::Metadata;
 
-use super::output::Output;
 use crate::catalog;
 
 /// What to describe.

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use api::schema::v1::{ListRevisionsRequest, Revision};
 use clap::Args;
+use common::cli::{Failure, Output};
 
-use super::{client::Client, failure::Failure, output::Output};
+use super::client::Client;
 
 /// The longest page there is.
 const PAGE: i32 = 1_000;

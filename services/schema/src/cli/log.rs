@@ -4,9 +4,12 @@ use std::process::ExitCode;
 
 use api::schema::v1::{ListOperationsRequest, Operation, operation::Outcome};
 use clap::Args;
-use common::convert::time;
+use common::{
+    cli::{Failure, Output, rounded},
+    convert::time,
+};
 
-use super::{client::Client, failure::Failure, output::Output};
+use super::client::Client;
 use crate::state::{kind_words, name};
 
 /// The longest page there is.
@@ -63,7 +66,7 @@ fn words(operation: &Operation) -> String {
         name(&operation.to_revision),
     );
     if let Some(took) = took {
-        words += &format!(" in {}", super::progress::rounded(took));
+        words += &format!(" in {}", rounded(took));
     }
     words += &format!("  by {}", operation.actor);
     if !operation.error.is_empty() {

@@ -1,19 +1,17 @@
 //! The command line: the service itself, and a client of its RPCs with Alembic's words.
 //!
 //! One file a command, with its flags and what it does. `client` is the connection that they
-//! share, `output` how results are printed, `failure` and `advice` what is said when there is none.
+//! share, `advice` what to do when there is no result; how either is printed is in `common::cli`.
 
 mod advice;
 mod client;
 mod current;
 mod describe;
-mod failure;
 mod health;
 mod history;
 mod log;
 mod new;
 mod operate;
-mod output;
 mod plan;
 mod progress;
 mod record;
@@ -24,9 +22,10 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use common::telemetry::TelemetryArgs;
-
-use failure::Failure;
+use common::{
+    cli::{Failure, Output},
+    telemetry::TelemetryArgs,
+};
 
 pub use client::Asking;
 pub use current::CurrentArgs;
@@ -36,15 +35,11 @@ pub use history::HistoryArgs;
 pub use log::LogArgs;
 pub use new::NewArgs;
 pub use operate::{DowngradeArgs, OperationArgs, UpgradeArgs};
-pub use output::Output;
 pub use plan::PlanArgs;
 pub use record::{RepairArgs, StampArgs};
 pub use serve::{ListenArgs, ServeArgs};
 pub use verify::VerifyArgs;
 pub use watch::WatchArgs;
-
-/// Exit status 3: what was asked about was seen, and is not so.
-const NOT_SO: u8 = 3;
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -122,7 +117,7 @@ impl Command {
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => Failure::Local(error).report(output),
+            Err(error) => advice::report(&Failure::Local(error), output),
         }
     }
 }

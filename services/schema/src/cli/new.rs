@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-
-use super::output::Output;
+use common::cli::Output;
 
 /// What is to be made.
 #[derive(Clone, Debug, Args)]

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use api::schema::v1::{DowngradeRequest, Event, UpgradeRequest};
 use clap::Args;
+use common::cli::{Failure, Output};
 use humantime::Duration;
 use tonic::Streaming;
 
-use super::{client::Client, failure::Failure, output::Output, progress::Progress};
+use super::{client::Client, progress::Progress};
 
 /// The status of a process that ctrl-c ended, as shells have it.
 const INTERRUPTED: u8 = 130;

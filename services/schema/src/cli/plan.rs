@@ -7,8 +7,9 @@ use api::schema::v1::{
     plan_request::Direction,
 };
 use clap::Args;
+use common::cli::{Failure, Output};
 
-use super::{client::Client, failure::Failure, output::Output};
+use super::client::Client;
 
 /// What `plan` is asked.
 #[derive(Debug, Args)]

@@ -6,9 +6,10 @@ use std::{
 };
 
 use api::schema::v1::{Event, event::Kind};
+use common::cli::{Output, rounded};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{current::standing, output::Output};
+use super::current::standing;
 
 /// The bar's length: what a fraction is shown in.
 const LENGTH: f64 = 1000.0;
@@ -110,13 +111,5 @@ fn move_to(bar: &ProgressBar, event: &Event) {
         bar.set_message(format!(
             "{step}/{steps_total} {revision}, {description}{separator}{message}"
         ));
-    }
-}
-
-/// `12ms`, `1m 3s 400ms`: no more digits than anyone reads.
-pub(super) fn rounded(duration: Duration) -> String {
-    match u64::try_from(duration.as_millis()).unwrap_or(u64::MAX) {
-        0 => "<1ms".into(),
-        millis => humantime::format_duration(Duration::from_millis(millis)).to_string(),
     }
 }

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use api::schema::v1::{RepairRequest, StampRequest};
 use clap::Args;
+use common::cli::{Failure, Output};
 
-use super::{client::Client, current::standing, failure::Failure, output::Output};
+use super::{client::Client, current::standing};
 
 /// What is to be recorded.
 #[derive(Debug, Args)]

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use api::schema::v1::{Drift, VerifyRequest};
 use clap::Args;
+use common::cli::{Failure, NOT_SO, Output};
 
-use super::{NOT_SO, client::Client, failure::Failure, output::Output};
+use super::client::Client;
 
 /// What `verify` is asked.
 #[derive(Debug, Args)]

@@ -4,9 +4,12 @@ use std::process::ExitCode;
 
 use api::schema::v1::{SchemaState, WatchRequest};
 use clap::Args;
-use common::convert::time;
+use common::{
+    cli::{Failure, Output},
+    convert::time,
+};
 
-use super::{client::Client, current::standing, failure::Failure, output::Output};
+use super::{client::Client, current::standing};
 
 /// What `watch` is asked.
 #[derive(Debug, Args)]

@@ -5,19 +5,21 @@ use std::{
     process::ExitCode,
 };
 
-use common::database::chain;
 use serde_json::json;
 use tonic::{Code, Status, transport::Uri};
 use tonic_types::StatusExt as _;
 
-use super::{advice, output::Output};
+use super::Output;
+use crate::database::chain;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Nothing answers there.
-    #[error("the schema service at {url} cannot be reached")]
+    #[error("the {service} service at {url} cannot be reached")]
     Unreachable {
+        /// What was looked for, such as `schema`.
+        service: &'static str,
         /// Where it was looked for.
         url: Uri,
         /// Why.
@@ -41,25 +43,23 @@ impl From<Status> for Failure {
 }
 
 impl Failure {
-    /// Prints it, and says with which status the process ends.
-    pub(super) fn report(&self, output: Output) -> ExitCode {
+    /// Prints it as a program's, with what to do about it, and says with which status the process
+    /// ends.
+    pub fn report(&self, program: &str, advice: Option<String>, output: Output) -> ExitCode {
         if let Self::Output(error) = self
             && error.kind() == io::ErrorKind::BrokenPipe
         {
             // `schema log | head`: the reader has what it wanted.
             return ExitCode::SUCCESS;
         }
-        let text = if output.json { self.as_json().to_string() } else { self.for_people() };
+        let text = match (output.json, advice) {
+            (true, advice) => self.as_json(&advice.unwrap_or_default()).to_string(),
+            (false, Some(advice)) => format!("{program}: {}\n  {advice}", self.words()),
+            (false, None) => format!("{program}: {}", self.words()),
+        };
         // Nobody is left to be told that standard error is closed.
         let _ = writeln!(io::stderr(), "{text}");
         ExitCode::FAILURE
-    }
-
-    fn for_people(&self) -> String {
-        match self.advice() {
-            Some(advice) => format!("schema: {}\n  {advice}", self.words()),
-            None => format!("schema: {}", self.words()),
-        }
     }
 
     fn words(&self) -> String {
@@ -70,7 +70,7 @@ impl Failure {
         }
     }
 
-    fn as_json(&self) -> serde_json::Value {
+    fn as_json(&self, advice: &str) -> serde_json::Value {
         let (code, reason, metadata) = match self {
             Self::Refused(status) => {
                 let info = status.get_details_error_info();
@@ -78,8 +78,9 @@ impl Failure {
                     info.map(|info| (info.reason, info.metadata)).unwrap_or_default();
                 (status.code(), reason, metadata)
             }
-            Self::Unreachable { .. } => {
-                (Code::Unavailable, "SCHEMA_UNREACHABLE".into(), Default::default())
+            Self::Unreachable { service, .. } => {
+                let reason = format!("{}_UNREACHABLE", service.to_uppercase());
+                (Code::Unavailable, reason, Default::default())
             }
             Self::Local(_) | Self::Output(_) => (Code::Unknown, "LOCAL".into(), Default::default()),
         };
@@ -87,25 +88,14 @@ impl Failure {
             "code": code_name(code),
             "reason": reason,
             "message": self.words(),
-            "advice": self.advice().unwrap_or_default(),
+            "advice": advice,
             "metadata": metadata,
         }})
     }
-
-    fn advice(&self) -> Option<String> {
-        match self {
-            Self::Unreachable { .. } => Some(advice::START.into()),
-            Self::Refused(status) => match status.get_details_error_info() {
-                Some(info) => advice::on_refusal(&info.reason, &info.metadata),
-                None => Some(advice::on_loss(status.code()).into()),
-            },
-            Self::Local(_) | Self::Output(_) => None,
-        }
-    }
 }
 
-/// `FAILED_PRECONDITION`, as the protocol spells it.
-fn code_name(code: Code) -> String {
+/// A code as the protocol spells it: `FAILED_PRECONDITION`.
+pub fn code_name(code: Code) -> String {
     let mut name = String::new();
     for letter in format!("{code:?}").chars() {
         if letter.is_uppercase() && !name.is_empty() {
@@ -118,21 +108,18 @@ fn code_name(code: Code) -> String {
 
 #[cfg(test)]
 mod tests {
-    use common::status::Problem;
-
     use super::*;
+    use crate::status::Problem;
 
     #[test]
-    fn a_refusal_for_programs_and_for_people() {
+    fn a_refusal_for_programs() {
         let problem = Problem::new(Code::FailedPrecondition, "TARGET_BEHIND", "'0001' is behind");
         let failure = Failure::from(Status::from(problem.with("target", "0001")));
-        assert_eq!(
-            failure.for_people(),
-            "schema: '0001' is behind\n  to go back: schema downgrade 0001"
-        );
-        let json = failure.as_json();
+        let json = failure.as_json("go back");
         assert_eq!(json["error"]["code"], "FAILED_PRECONDITION");
         assert_eq!(json["error"]["reason"], "TARGET_BEHIND");
+        assert_eq!(json["error"]["message"], "'0001' is behind");
+        assert_eq!(json["error"]["advice"], "go back");
         assert_eq!(json["error"]["metadata"]["target"], "0001");
     }
 }

@@ -1,0 +1,154 @@
+//! `chat ready`: the gate as a chat service sees it, for people and for scripts.
+
+use std::{process::ExitCode, time::Duration};
+
+use api::gate::v1::{
+    Proof, ReadinessRequest, ReadinessResponse, readiness_service_client::ReadinessServiceClient,
+};
+use chrono::{DateTime, Utc};
+use clap::Args;
+use common::{
+    cli::{Failure, NOT_SO, Output, connect, rounded, service_url},
+    convert::time,
+};
+use tonic::{Code, transport::Uri};
+
+/// Where nothing answers.
+const START: &str = "start it: chat serve --database-url postgres://user@host/database\n  \
+     or say where it is: --chat-url http://host:50052, or CHAT_URL";
+
+/// Whom to ask.
+#[derive(Clone, Debug, Args)]
+pub struct ReadyArgs {
+    /// The chat service.
+    #[arg(
+        long,
+        env = "CHAT_URL",
+        default_value = "http://127.0.0.1:50052",
+        value_parser = service_url
+    )]
+    pub chat_url: Uri,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+impl ReadyArgs {
+    /// Asks, prints the answer or the failure, and says with which status the process ends.
+    pub async fn run(self) -> ExitCode {
+        let output = self.output;
+        self.ask().await.unwrap_or_else(|failure| failure.report("chat", advice(&failure), output))
+    }
+
+    async fn ask(self) -> Result<ExitCode, Failure> {
+        let channel = connect("chat", &self.chat_url).await?;
+        let mut client = ReadinessServiceClient::new(channel);
+        let said = client.readiness(ReadinessRequest {}).await?.into_inner();
+        self.output.result(&said, &words(&said, Utc::now()))?;
+        Ok(if said.open { ExitCode::SUCCESS } else { NOT_SO.into() })
+    }
+}
+
+fn advice(failure: &Failure) -> Option<String> {
+    match failure {
+        Failure::Unreachable { .. } => Some(START.into()),
+        Failure::Refused(status) if status.code() == Code::Unimplemented => {
+            Some("is that a gated service? It does not know gate.v1.ReadinessService".into())
+        }
+        Failure::Refused(_) | Failure::Local(_) | Failure::Output(_) => None,
+    }
+}
+
+/// The verdict, with its reason and the way out; then each proof; then how old all that is, by
+/// this machine's clock.
+fn words(said: &ReadinessResponse, now: DateTime<Utc>) -> String {
+    let since = moment(said.since, now);
+    let mut lines = vec![match said.open {
+        true => format!("open since {since}"),
+        false => format!("closed since {since}: {}", said.reason),
+    }];
+    // Where a proof fails, its evidence is the message.
+    let told = said.proofs.iter().any(|proof| proof.evidence == said.message);
+    if !said.message.is_empty() && !told {
+        lines.push(format!("  {}", said.message));
+    }
+    lines.extend(said.proofs.iter().map(|proof| proof_words(proof, now)));
+    lines.push(match said.heard_at {
+        Some(heard) => format!("the schema service answered {}", moment(Some(heard), now)),
+        None => "the schema service never answered".into(),
+    });
+    lines.push(format!("requires {}, built with {}", said.requires, said.built_with));
+    lines.join("\n")
+}
+
+/// `schema     holds  the schema is at 0005 (2s ago)`.
+fn proof_words(proof: &Proof, now: DateTime<Utc>) -> String {
+    let verdict = match (proof.holds, proof.checked_at) {
+        (_, None) => "?",
+        (true, Some(_)) => "holds",
+        (false, Some(_)) => "fails",
+    };
+    let seen = proof.checked_at.and_then(|at| age(at, now)).map(|age| format!(" ({age} ago)"));
+    format!("  {:<9} {verdict:<6} {}{}", proof.name, proof.evidence, seen.unwrap_or_default())
+}
+
+/// `2026-01-01 12:00:00Z (1m 3s ago)`.
+fn moment(at: Option<prost_types::Timestamp>, now: DateTime<Utc>) -> String {
+    match at.and_then(|at| Some((time(at)?, age(at, now)?))) {
+        Some((at, age)) => format!("{} ({age} ago)", at.format("%F %TZ")),
+        None => "an unknown time".into(),
+    }
+}
+
+/// How long ago something was: no digits below a second once there is one, and nothing where
+/// another clock is ahead of this one.
+fn age(at: prost_types::Timestamp, now: DateTime<Utc>) -> Option<String> {
+    let age = (now - time(at)?).to_std().unwrap_or_default();
+    Some(rounded(if age.as_secs() > 0 { Duration::from_secs(age.as_secs()) } else { age }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Option<prost_types::Timestamp> {
+        Some(prost_types::Timestamp { seconds, nanos: 0 })
+    }
+
+    #[test]
+    fn what_people_read() {
+        let proof = |name: &str, holds, evidence: &str, checked_at| Proof {
+            name: name.into(),
+            holds,
+            evidence: evidence.into(),
+            checked_at,
+        };
+        let said = ReadinessResponse {
+            open: false,
+            reason: "SCHEMA_OTHER_DATABASE".into(),
+            message: "give both the same DATABASE_URL".into(),
+            proofs: vec![
+                proof("schema", true, "the schema is at 0005", at(99)),
+                proof("database", false, "it reads x", at(101)),
+                proof("models", false, "not tried", None),
+            ],
+            since: at(10),
+            heard_at: at(98),
+            requires: "0004".into(),
+            built_with: "0005".into(),
+        };
+        let now = DateTime::from_timestamp(100, 0).unwrap();
+        assert_eq!(
+            words(&said, now).lines().collect::<Vec<_>>(),
+            [
+                "closed since 1970-01-01 00:00:10Z (1m 30s ago): SCHEMA_OTHER_DATABASE",
+                "  give both the same DATABASE_URL",
+                "  schema    holds  the schema is at 0005 (1s ago)",
+                "  database  fails  it reads x (<1ms ago)",
+                "  models    ?      not tried",
+                "the schema service answered 1970-01-01 00:01:38Z (2s ago)",
+                "requires 0004, built with 0005",
+            ]
+        );
+    }
+}
