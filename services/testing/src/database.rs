@@ -1,11 +1,11 @@
 //! A database of its own for each test: empty, or at a revision, gone when the test ends.
 
-use std::{env, fs, thread};
+use std::{env, fs, sync::mpsc};
 
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::{session::Session, template};
+use crate::{background, session::Session, template};
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -106,15 +106,13 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         let OnDrop::Drop { database } = &self.gone else { return };
         let drop = format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)");
-        // A thread of its own: drop cannot wait inside the test's runtime.
-        let dropped = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(async {
-                Session::open(&postgres_url()).await.execute(&drop).await;
-            });
+        let (dropped, wait) = mpsc::channel();
+        background::spawn(async move {
+            Session::open(&postgres_url()).await.execute(&drop).await;
+            let _ = dropped.send(());
         });
         // A server that is gone took the database with it.
-        let _ = dropped.join();
+        let _ = wait.recv();
     }
 }
 
@@ -145,8 +143,15 @@ pub(crate) fn with_database(url: &str, database: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::Arc,
+        time::{Duration, Instant},
+    };
+
+    use tokio::task::JoinSet;
+
     use super::*;
-    use crate::{apply, both};
+    use crate::{DEADLINE, apply, both};
 
     const TABLES: &str = "select version from __diesel_schema_migrations order by 1";
 
@@ -179,6 +184,26 @@ mod tests {
         assert_eq!(other.column(&found).await.len(), 1);
         drop(database);
         assert!(other.column(&found).await.is_empty());
+    }
+
+    /// Where logging in takes a password, the server lets no database go while somebody is at it.
+    #[tokio::test]
+    async fn a_drop_waits_for_no_login_of_its_own_thread() {
+        let other = Arc::new(Backend::Postgres.empty().await);
+        for polls in 1..10 {
+            let database = Backend::Postgres.empty().await;
+            let mut logins = JoinSet::new();
+            for _ in 0..10 {
+                let other = Arc::clone(&other);
+                logins.spawn(async move { drop(other.session().await) });
+            }
+            // Each time, they have come a little further when this thread begins to wait.
+            tokio::time::sleep(Duration::from_millis(1) * polls).await;
+            let started = Instant::now();
+            drop(database);
+            logins.join_all().await;
+            assert!(started.elapsed() < DEADLINE, "{:?}", started.elapsed());
+        }
     }
 
     #[test]

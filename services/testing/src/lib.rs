@@ -19,6 +19,7 @@
     reason = "a fixture that cannot do its part ends the test, and says why"
 )]
 
+mod background;
 mod clients;
 mod database;
 mod process;

@@ -10,6 +10,8 @@ use diesel::{
 };
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 
+use crate::background;
+
 /// A connection; a refusal ends the test.
 pub struct Session(Connection);
 
@@ -22,7 +24,9 @@ struct Row {
 impl Session {
     pub(crate) async fn open(url: &str) -> Self {
         let url = url.parse().unwrap_or_else(|error| panic!("{error}"));
-        let connection = Database::new(&url, "testing", 1).connection().await;
+        let database = Database::new(&url, "testing", 1);
+        let connection = background::spawn(async move { database.connection().await }).await;
+        let connection = connection.expect("nothing ends the fixtures' runtime");
         Self(connection.unwrap_or_else(|error| panic!("{url}: {}", chain(&error))))
     }
 
