@@ -56,6 +56,9 @@ fn on_refusal(reason: &str, metadata: &HashMap<String, String>) -> Option<String
         "LOCK_TIMEOUT" => {
             "when it is quieter, or with more patience: --wait 10m, --lock-timeout 5s".into()
         }
+        "DATABASE_UNREADABLE" => {
+            "what the database says is in the message; try again where it is a lock's".into()
+        }
         "DATABASE_UNREACHABLE" => "is it up, and is the service's DATABASE_URL right?".into(),
         _ => return None,
     })

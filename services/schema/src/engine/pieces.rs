@@ -16,7 +16,7 @@ use squawk_syntax::{
 };
 
 use super::{EngineError, Session, StatementError, Step, first_words};
-use crate::ledger::Position;
+use crate::{ledger::Position, plan::Name};
 
 /// Hears how far a step has come: a fraction, and words.
 pub type Tell<'a> = &'a (dyn Fn(f64, String) + Send + Sync);
@@ -59,7 +59,12 @@ fn concurrent(statement: &Statement<'_>) -> Piece {
     let text = |node: &squawk_syntax::SyntaxNode| node.text().to_string().trim().to_owned();
     match SourceFile::parse(statement.text).tree().stmts().next() {
         Some(ast::Stmt::CreateIndex(create)) => {
-            create.index().map_or(Piece::Alone, |index| Piece::CreateIndex(text(index.syntax())))
+            // It is in its table's schema, and cannot be written with one.
+            Name::of(create.index())
+                .zip(Name::of(create.table_relation_name()))
+                .map_or(Piece::Alone, |(index, table)| {
+                    Piece::CreateIndex(table.sibling(index.name).quoted())
+                })
         }
         Some(ast::Stmt::DropIndex(drop)) => {
             let mut indexes = drop.index_refs();
@@ -217,6 +222,10 @@ mod tests {
         assert_eq!(
             piece(Postgres, "create unique index concurrently if not exists \"Ix\" on a (b)"),
             Piece::CreateIndex("\"Ix\"".into())
+        );
+        assert_eq!(
+            piece(Postgres, "create index concurrently ix on elsewhere.a (b)"),
+            Piece::CreateIndex("\"elsewhere\".\"ix\"".into())
         );
         assert_eq!(
             piece(Postgres, "drop index concurrently if exists s.ix"),

@@ -127,7 +127,7 @@ impl Operations {
             return Ok(());
         }
         let session = self.engine.try_session().await;
-        let session = session.map_err(|error| OperationError::at("", error))?;
+        let session = session?;
         if session.is_some() {
             ledger::interrupt(&mut self.observer.connection().await?).await?;
             self.observer.changed();

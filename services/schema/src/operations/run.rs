@@ -125,7 +125,7 @@ async fn prepare(
     session: &mut Session,
     connection: &mut Connection,
 ) -> Result<History, OperationError> {
-    session.prepare().await.map_err(|error| OperationError::at("", error))?;
+    session.prepare().await?;
     let line = operations.observer.line();
     let history = History::read(connection, line).await?;
     let dead = history.last_operation.as_ref().is_some_and(|last| last.outcome == "running");
@@ -157,7 +157,7 @@ async fn lock(operations: &Operations, deadline: Instant) -> Result<Session, Ope
     let [mut pause, longest] = PAUSES;
     loop {
         let session = operations.engine.try_session().await;
-        if let Some(session) = session.map_err(|error| OperationError::at("", error))? {
+        if let Some(session) = session? {
             return Ok(session);
         }
         if Instant::now() + pause >= deadline {
@@ -281,7 +281,7 @@ impl Work<'_> {
                     tokio::time::sleep(jittered(pause)).await;
                     pause = (pause * 2).min(longest);
                 }
-                Err(error) => return Err(OperationError::at(&step.revision.id, error)),
+                Err(error) => return Err(OperationError::in_step(&step, error)),
             }
         }
     }

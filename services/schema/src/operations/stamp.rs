@@ -10,10 +10,12 @@ use tokio::time::Instant;
 use super::{Operations, WAIT, run::hold};
 use crate::{
     catalog::{Catalog, misfits, nearest},
+    dependents::{self, Threat},
     error::OperationError,
     history::History,
     ledger,
     line::Line,
+    plan::broken,
 };
 
 /// Who asked, where it is Alembic's history that is taken over.
@@ -36,8 +38,11 @@ impl Operations {
         let (_session, mut connection, history) = hold(self, Instant::now() + WAIT).await?;
         let wanted = up_to(self.observer.line(), revision);
         if wanted != history.applied || history.half_done.is_some() {
-            if !force && !revision.is_empty() {
-                self.recognise(&mut connection, &history, revision).await?;
+            if !force {
+                self.spare(&history, &wanted, revision)?;
+                if !revision.is_empty() {
+                    self.recognise(&mut connection, &history, revision).await?;
+                }
             }
             let operation = ledger::Operation::new("stamp", history.current(), revision, actor);
             ledger::stamp(&mut connection, &operation, &history.applied, &wanted).await?;
@@ -46,6 +51,32 @@ impl Operations {
         drop(connection);
         self.observer.changed();
         Ok(self.observer.current().await?)
+    }
+
+    /// Refuses what live dependents could not run on, if it were so.
+    fn spare(
+        &self,
+        history: &History,
+        wanted: &BTreeSet<String>,
+        revision: &str,
+    ) -> Result<(), OperationError> {
+        let line = self.observer.line();
+        let breaking = |id: &String| line.get(id).and_then(|held| held.compatible_from.clone());
+        let mut threats: Vec<_> = wanted
+            .difference(&history.applied)
+            .filter_map(breaking)
+            .map(|from| Some(Threat::CompatibleFrom(from.into())))
+            .collect();
+        if history.current() > revision {
+            threats.push(Some(Threat::Below(revision.into())));
+        }
+        match &broken(&threats, history)[..] {
+            [] => Ok(()),
+            broken => {
+                let names: Vec<String> = broken.iter().map(dependents::name).collect();
+                Err(OperationError::Dependents(names.join(", ")))
+            }
+        }
     }
 
     /// Refuses a revision that the database does not look like.

@@ -34,7 +34,8 @@ impl<'a> Copies<'a> {
     /// What is gone when a table of the database is dropped.
     pub fn dropped(&self, table: Name, names: &Names) -> Gone {
         let mut kept = Some(Vec::new());
-        let mut found = Vec::new();
+        let mut copied = false;
+        let mut found = Some(Vec::new());
         for (_, place) in self.made.iter().filter(|(copied, _)| *copied == table) {
             if let Op::Copy { into, columns, select, .. } = &self.ops[*place].what
                 && self.stays(place + 1, into)
@@ -45,10 +46,12 @@ impl<'a> Copies<'a> {
                 kept = kept
                     .zip(columns)
                     .map(|(kept, columns)| kept.into_iter().chain(columns).collect());
-                found.push(select.clone());
+                found =
+                    found.zip(select.clone()).map(|(found, select)| [found, vec![select]].concat());
+                copied = true;
             }
         }
-        if found.is_empty() { Gone::Table(table) } else { Gone::Copied { table, kept, found } }
+        if copied { Gone::Copied { table, kept, found } } else { Gone::Table(table) }
     }
 
     /// The indexes and triggers that are made on the way from a copy to the end, if the copied

@@ -112,10 +112,20 @@ fn altered(table: &Name, action: &ast::AlterTableAction) -> Option<Op> {
         ast::AlterTableAction::AlterColumn(alter) => {
             let Some(ast::AlterColumnOption::SetType(set)) = alter.option() else { return None };
             let column = identifier(alter.column_name_ref()?.syntax());
-            Op::SetType(table, column, text(set.ty()?.syntax()))
+            let computed = set.using_expr().is_some_and(|using| !casts(&using, &column));
+            Op::SetType { table, column, to: text(set.ty()?.syntax()), computed }
         }
         _ => return None,
     })
+}
+
+/// Whether an expression is the column itself, cast or not: as if there was none.
+fn casts(using: &ast::UsingExpr, column: &str) -> bool {
+    let words = text(using.syntax());
+    let expression = words.get("using".len()..).unwrap_or_default();
+    let value = expression.split("::").next().unwrap_or_default();
+    let value = value.trim_matches(|c: char| c.is_whitespace() || "()\"".contains(c));
+    value.eq_ignore_ascii_case(column)
 }
 
 /// The rows that DELETEs in a statement take, those in its WITH included. Bodies of functions,
@@ -174,6 +184,7 @@ fn copies(query: &ast::SelectVariant, into: &Name) -> Vec<Op> {
     let names = targets.syntax().descendants().filter(|node| !called(node));
     let named = names.filter_map(ast::NameRef::cast);
     let columns = (!all).then(|| named.map(|name| name.text()).collect());
+    let some = leaves_out(select, &from);
     let tables = from.syntax().descendants().filter_map(ast::RelationFromItem::cast);
     tables
         .filter_map(|table| Name::of(table.relation_name_ref()))
@@ -181,9 +192,29 @@ fn copies(query: &ast::SelectVariant, into: &Name) -> Vec<Op> {
             from: table,
             into: into.clone(),
             columns: columns.clone(),
-            select: text(query.syntax()),
+            select: some.then(|| text(query.syntax())),
         })
         .collect()
+}
+
+/// Whether a query may find fewer rows than the table has that it reads.
+fn leaves_out(select: &ast::Select, from: &ast::FromClause) -> bool {
+    let from = text(from.syntax()).to_lowercase();
+    let table = match from.split_whitespace().collect::<Vec<_>>()[..] {
+        [_, table] | [_, table, _] => Some(table),
+        [_, table, "as", _] => Some(table),
+        _ => None,
+    };
+    table.is_none_or(|table| table == "only" || table.contains(['(', ',']))
+        || from.contains(',')
+        || select.where_clause().is_some()
+        || select.group_by_clause().is_some()
+        || select.having_clause().is_some()
+        || select.with_clause().is_some()
+        || select
+            .tail_clauses()
+            .any(|tail| !matches!(tail, ast::SelectTailClause::OrderByClause(_)))
+        || select.select_clause().is_some_and(|clause| clause.select_quantifier().is_some())
 }
 
 fn bare(name: String) -> Name {

@@ -175,12 +175,12 @@ impl Report<'_> {
     }
 
     async fn retyped(&mut self, at: &At<Retyped>) -> QueryResult<()> {
-        let Retyped { table: name, column, to } = &at.what;
+        let Retyped { table: name, column, to, computed } = &at.what;
         let change = types::change(self.connection, &at.what).await?;
         let (Some(change), Some((table, size, empty))) = (change, self.size(name).await?) else {
             return Ok(());
         };
-        if change.rewrites(to) {
+        if *computed || change.rewrites(to) {
             let severity = if empty { Severity::Note } else { Severity::Warning };
             let words = format!(
                 "writes every row of {table} anew ({size}) under ACCESS EXCLUSIVE: {column} goes \

@@ -1,5 +1,7 @@
 //! squawk's linter on a step, its rules' names kept: <https://squawkhq.com/docs/rules>.
 
+use std::panic;
+
 use api::schema::v1::{Finding, finding::Severity};
 use revisions::statements::line_of;
 use squawk_linter::{Linter, Rule};
@@ -7,6 +9,15 @@ use squawk_syntax::SourceFile;
 
 /// Lints a body for a server such as `15.4`; each finding with the line that it is about.
 pub fn lint(sql: &str, transactional: bool, server: &str) -> Vec<(usize, Finding)> {
+    // A few texts that are no SQL make it panic; a plan has its other findings all the same.
+    panic::catch_unwind(|| violations(sql, transactional, server)).unwrap_or_else(|_| {
+        let message = "squawk could not read this step".into();
+        let rule = "not-linted".into();
+        vec![(1, Finding { severity: Severity::Note.into(), rule, message, rows: None })]
+    })
+}
+
+fn violations(sql: &str, transactional: bool, server: &str) -> Vec<(usize, Finding)> {
     // Every step runs with both timeouts set. A linter keeps what it found: one for each body.
     let mut linter = Linter::with_rules(&[], &[Rule::RequireTimeoutSettings]);
     linter.settings.assume_in_transaction = transactional;

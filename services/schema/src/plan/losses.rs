@@ -54,7 +54,8 @@ impl fmt::Display for Loss {
 /// # Errors
 /// The database cannot be read.
 pub async fn losses(connection: &mut Connection, gone: &[At<Gone>]) -> QueryResult<Vec<At<Loss>>> {
-    let mut counter = Counter { connection, whole: BTreeSet::new(), found: Vec::new() };
+    let mut counter =
+        Counter { connection, whole: BTreeSet::new(), columns: BTreeSet::new(), found: Vec::new() };
     for at in gone {
         counter.take(at).await?;
     }
@@ -65,6 +66,8 @@ struct Counter<'a> {
     connection: &'a mut Connection,
     /// Tables that are gone as a whole: nothing more can go of them.
     whole: BTreeSet<Name>,
+    /// Columns that are gone: a rebuild that leaves them out takes nothing more.
+    columns: BTreeSet<(Name, String)>,
     found: Vec<At<Loss>>,
 }
 
@@ -74,7 +77,9 @@ impl Counter<'_> {
             Gone::Table(table) => self.table(at, "drop-table", table).await,
             Gone::Column(table, column) => self.column(at, "drop-column", table, column).await,
             Gone::Copied { table, kept, found } => {
-                self.left_out(at, table, found).await?;
+                if let Some(found) = found {
+                    self.left_out(at, table, found).await?;
+                }
                 let Some(kept) = kept else { return Ok(()) };
                 for column in columns(self.connection, table).await? {
                     if !kept.contains(&column) {
@@ -89,7 +94,12 @@ impl Counter<'_> {
                     Rows::From(from) => from.clone(),
                 };
                 if self.is_there(table).await? {
-                    let rows = count(self.connection, &from).await?;
+                    let mut rows = count(self.connection, &from).await?;
+                    if rows.is_none() {
+                        // It cannot take a row of a table that has none.
+                        let all = count(self.connection, &table.quoted()).await?;
+                        rows = all.filter(|all| *all == 0);
+                    }
                     self.found(at, "delete-rows", table, None, rows);
                 }
                 Ok(())
@@ -130,6 +140,7 @@ impl Counter<'_> {
         column: &str,
     ) -> QueryResult<()> {
         let there = !self.whole.contains(table)
+            && self.columns.insert((table.clone(), column.to_owned()))
             && columns(self.connection, table).await?.iter().any(|name| name == column);
         if there {
             let from = format!("{} WHERE {} IS NOT NULL", table.quoted(), quote(column));

@@ -35,6 +35,7 @@ use crate::{
 };
 
 pub use losses::Loss;
+pub use sql::Name;
 pub use steps::{broken, steps, threats};
 
 use reading::{At, Body, Reading};

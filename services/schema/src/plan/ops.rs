@@ -25,7 +25,16 @@ pub enum Op {
     /// A column gets another name.
     RenameColumn(Name, String, String),
     /// A column gets another type.
-    SetType(Name, String, String),
+    SetType {
+        /// The table.
+        table: Name,
+        /// The column.
+        column: String,
+        /// The type, as written.
+        to: String,
+        /// Its values are computed anew.
+        computed: bool,
+    },
     /// Rows of one table are copied into another.
     Copy {
         /// Where they are.
@@ -34,8 +43,8 @@ pub enum Op {
         into: Name,
         /// The columns that go along; none where all do.
         columns: Option<Vec<String>>,
-        /// The query that finds them.
-        select: String,
+        /// The query that finds them; none where it finds all.
+        select: Option<String>,
     },
     /// Rows go.
     Delete(Name, Rows),
@@ -72,7 +81,7 @@ impl Op {
             | Self::AddColumn(table, _)
             | Self::DropColumn(table, _)
             | Self::RenameColumn(table, ..)
-            | Self::SetType(table, ..)
+            | Self::SetType { table, .. }
             | Self::Delete(table, _)
             | Self::Truncate { table, .. }
             | Self::Touch(Touch { table, .. }) => (Some(table), None),

@@ -43,8 +43,8 @@ pub enum Gone {
         table: Name,
         /// The columns that went along; none where all did.
         kept: Option<Vec<String>>,
-        /// The queries that found the rows.
-        found: Vec<String>,
+        /// The queries that found the rows; none where one found all.
+        found: Option<Vec<String>>,
     },
     /// A column, with its values.
     Column(Name, String),
@@ -65,6 +65,8 @@ pub struct Retyped {
     pub column: String,
     /// The new type, as written.
     pub to: String,
+    /// Its values are computed anew (USING), and not cast.
+    pub computed: bool,
 }
 
 /// What a plan does.
@@ -140,14 +142,13 @@ impl Reading {
                     at.with(Touch { table, lock: None, work: Work::Rebuild { again } })
                 }));
             }
-            Op::SetType(name, column, to) => {
+            Op::SetType { table, column, to, computed } => {
                 let column = names
-                    .table(name)
+                    .table(table)
                     .and_then(|table| Some((names.column(&table, column)?, table)));
-                self.retyped.extend(
-                    column
-                        .map(|(column, table)| at.with(Retyped { table, column, to: to.clone() })),
-                );
+                self.retyped.extend(column.map(|(column, table)| {
+                    at.with(Retyped { table, column, to: to.clone(), computed: *computed })
+                }));
             }
             Op::Unread => self.unread.push(at.with(())),
             _ => {}

@@ -141,7 +141,10 @@ fn fold(sql: &str) -> String {
         let (run, behind) = rest.split_at(len);
         match c {
             '\'' => folded.push_str(run),
-            '`' | '[' if len > 2 => folded.push_str(&quote(&run[1..len - 1].to_ascii_lowercase())),
+            // One that nothing closes is the parser's to complain of.
+            '`' | '[' if len > 2 && run.ends_with(['`', ']']) => {
+                folded.push_str(&quote(&run[1..len - 1].to_ascii_lowercase()));
+            }
             _ => folded.push_str(&run.to_ascii_lowercase()),
         }
         rest = behind;

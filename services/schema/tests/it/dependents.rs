@@ -1,7 +1,8 @@
 //! Live dependents: known to every server, in the way of what would break them, gone when they go.
 
 use api::schema::v1::{
-    Dependent, DowngradeRequest, SchemaState, UpgradeRequest, WatchRequest, WatchResponse,
+    Dependent, DowngradeRequest, SchemaState, StampRequest, UpgradeRequest, WatchRequest,
+    WatchResponse,
 };
 use testing::{Backend, apply, both, eventually, info, reason};
 use tonic::{Code, Streaming};
@@ -64,6 +65,24 @@ async fn every_server_knows_them_and_they_stand_in_the_way(backend: Backend) {
     downgrade(&there, down("0002", false)).await.unwrap();
     downgrade(&there, down("base", true)).await.unwrap();
     assert_eq!(there.current().await.revision, "");
+}
+
+#[apply(both!)]
+async fn a_stamp_asks_them_too(backend: Backend) {
+    let database = backend.empty().await;
+    let server = Server::holding(&database, &tables()).await;
+    server.upgrade("head").await.unwrap();
+    let mut one = watch(&server, "one", "0002").await;
+    assert!(next(&mut one).await.at_head);
+    let stamp = async |force| {
+        let request = StampRequest { revision: "0001".into(), force };
+        server.client().stamp(request).await
+    };
+    let refusal = stamp(false).await.unwrap_err();
+    assert_eq!(reason(&refusal), "DEPENDENTS_WOULD_BREAK");
+    assert_eq!(server.current().await.revision, "0003");
+    stamp(true).await.unwrap();
+    assert_eq!(server.current().await.revision, "0001");
 }
 
 #[apply(both!)]

@@ -227,3 +227,42 @@ async fn an_upgrade_on_start_loses_nothing_either(backend: Backend) {
     assert_eq!(state.revision, "0001");
     assert!(state.message.contains("a (1 row) by 0002"), "{}", state.message);
 }
+
+#[apply(both!)]
+async fn a_table_that_was_put_elsewhere_first_loses_nothing(backend: Backend) {
+    let database = backend.empty().await;
+    let moved = "alter table a rename to old; create table a (m integer); \
+                 insert into a select n from old; drop table old;";
+    let revisions = [tables()[0].clone(), revision("0002", moved, "select 1;")];
+    let server = Server::holding(&database, &revisions).await;
+    server.upgrade("0001").await.unwrap();
+    database.execute("insert into a values (1), (2)").await;
+    server.upgrade("head").await.unwrap();
+    assert_eq!(database.column("select sum(m) from a").await, [Some("3".into())]);
+}
+
+#[apply(both!)]
+async fn a_column_is_lost_once(backend: Backend) {
+    let database = backend.empty().await;
+    let twice = "alter table a drop column n; create table b (k integer); \
+                 insert into b (k) select k from a; drop table a;";
+    let first = revision("0001", "create table a (n integer, k integer);", "drop table a;");
+    let revisions = [first, revision("0002", twice, "select 1;")];
+    let server = Server::holding(&database, &revisions).await;
+    server.upgrade("0001").await.unwrap();
+    database.execute("insert into a values (1, 2)").await;
+    let refusal = server.upgrade("head").await.unwrap_err();
+    let words = "data would be lost: a.n (1 row with a value) by 0002. ";
+    assert!(refusal.message().starts_with(words), "{}", refusal.message());
+}
+
+#[apply(both!)]
+async fn rows_that_cannot_be_counted_are_none_where_there_are_none(backend: Backend) {
+    let database = backend.empty().await;
+    let nested = "alter table a add column m integer; delete from a where m is null;";
+    let revisions = [tables()[0].clone(), revision("0002", nested, "select 1;")];
+    let server = Server::holding(&database, &revisions).await;
+    server.upgrade("0001").await.unwrap();
+    server.upgrade("head").await.unwrap();
+    assert!(server.current().await.at_head);
+}

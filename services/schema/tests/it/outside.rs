@@ -19,6 +19,7 @@ async fn it_goes_on_at_the_statement_that_failed(backend: Backend) {
     let refusal = server.upgrade("head").await.unwrap_err();
     assert_eq!(reason(&refusal), "STEP_FAILED");
     assert_eq!((info(&refusal, "statement"), info(&refusal, "line")), ("3".into(), "3".into()));
+    assert!(refusal.message().contains("failed and stopped half way"), "{}", refusal.message());
     let state = server.current().await;
     assert_eq!((state.status(), state.revision.as_str()), (Status::Failed, "0001"));
     assert!(state.message.contains("2 of 3 statements"), "{}", state.message);

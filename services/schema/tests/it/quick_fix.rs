@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The files in which refusals are made.
-const MAKERS: [&str; 4] = ["error.rs", "page.rs", "refusal.rs", "validate.rs"];
+const MAKERS: [&str; 5] = ["error.rs", "page.rs", "problem.rs", "refusal.rs", "validate.rs"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

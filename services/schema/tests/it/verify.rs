@@ -116,3 +116,19 @@ async fn what_nobody_described_cannot_be_verified(backend: Backend) {
     assert_eq!(reason(&refusal), "CATALOG_NOT_DESCRIBED");
     assert_eq!(server.current().await.status(), Status::AtHead);
 }
+
+#[tokio::test]
+async fn a_table_that_somebody_locks_is_named_as_what_it_is() {
+    let database = Backend::Postgres.at_head().await;
+    let server = Server::start(&database).await;
+    let view = "create view v as select id from chats";
+    database.execute(view).await;
+    let mut session = database.session().await;
+    session.execute("begin; lock table v in access exclusive mode").await;
+    let refusal = server.client().verify(VerifyRequest {}).await.unwrap_err();
+    assert_eq!(
+        (refusal.code(), reason(&refusal).as_str()),
+        (Code::Unavailable, "DATABASE_UNREADABLE")
+    );
+    assert!(refusal.message().contains("lock timeout"), "{}", refusal.message());
+}
