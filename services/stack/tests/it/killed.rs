@@ -9,7 +9,7 @@ use api::schema::v1::{
 use futures_util::{StreamExt as _, stream};
 use testing::{Backend, TestDatabase, apply, both, channel, eventually, upgrade};
 
-use crate::schema;
+use crate::services::schema;
 
 const KILLS: u32 = 20;
 

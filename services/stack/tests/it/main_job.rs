@@ -16,7 +16,7 @@ use testing::{
 use tonic::{Code, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::{chat, schema};
+use crate::services::{chat, schema};
 
 /// From the last commit to the first served call. The promise is 50 ms; a machine that is busy
 /// with other tests gets more.

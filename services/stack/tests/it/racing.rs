@@ -4,7 +4,7 @@ use api::schema::v1::{Event, event::Kind};
 use futures_util::future::join_all;
 use testing::{Backend, Process, apply, both, current, upgrade};
 
-use crate::schema;
+use crate::services::schema;
 
 const SERVERS: usize = 20;
 

@@ -1,0 +1,156 @@
+//! A rolling release under load: a schema service with one revision more, its upgrade, its
+//! restart and its sudden death, and then each replica of the chat service in turn.
+
+use std::{collections::BTreeSet, fs, net::SocketAddr, path::Path, time::SystemTime};
+
+use api::{
+    chat::v1::{Chat, CreateChatRequest, chat_service_client::ChatServiceClient},
+    gate::v1::{ReadinessRequest, readiness_service_client::ReadinessServiceClient},
+};
+use tempfile::TempDir;
+use testing::{Backend, Process, TestDatabase, apply, both, channel, current, eventually, upgrade};
+
+use crate::{
+    load::Load,
+    services::{binary, chat, schema},
+};
+
+const REPLICAS: usize = 3;
+
+#[apply(both!)]
+async fn a_rolling_release_fails_no_call(backend: Backend) {
+    let database = backend.at_head().await;
+    let mut old = schema(&database);
+    let address = old.address("schema").await;
+    // It writes its own tables with the first operation.
+    upgrade(address, "head").await.unwrap();
+    let mut replicas: Vec<Process> = (0..REPLICAS).map(|_| chat(&database, address)).collect();
+    let mut addresses = Vec::new();
+    for replica in &mut replicas {
+        addresses.push(replica.address("chat").await);
+        opened(addresses[addresses.len() - 1]).await;
+    }
+    let load = Load::start(&addresses, &a_chat(addresses[0]).await);
+    load.go_on().await;
+
+    load.phase("a schema service with one revision more takes the place of the old one");
+    assert!(old.terminate().await.success());
+    let migrations = with_one_more(backend);
+    let mut schema = newer(&database, address, migrations.path());
+    schema.address("schema").await;
+    let state = current(address).await;
+    assert_eq!(state.pending.len(), 1, "{state:?}");
+    heard_of_it(&addresses).await;
+    load.go_on().await;
+
+    load.phase("the upgrade");
+    upgrade(address, "head").await.unwrap();
+    assert!(current(address).await.at_head);
+    load.go_on().await;
+
+    load.phase("the schema service is restarted");
+    assert!(schema.terminate().await.success());
+    load.go_on().await;
+    schema.restart();
+    schema.address("schema").await;
+    heard_of_it(&addresses).await;
+
+    load.phase("the schema service is killed");
+    schema.kill().await;
+    load.go_on().await;
+    schema.restart();
+    schema.address("schema").await;
+    heard_of_it(&addresses).await;
+
+    load.phase("each replica is restarted in turn");
+    for (number, replica) in replicas.iter_mut().enumerate() {
+        load.set_restarting(number, true);
+        assert!(replica.terminate().await.success());
+        load.go_on().await;
+        replica.restart();
+        replica.address("chat").await;
+        opened(addresses[number]).await;
+        load.set_restarting(number, false);
+        load.go_on().await;
+    }
+
+    let seen = load.end().await;
+    println!(
+        "{backend:?}: {} calls answered, {} tried again on another replica, {} messages stored",
+        seen.answered,
+        seen.retried,
+        seen.sent.len()
+    );
+    assert!(seen.failures.is_empty(), "{} failures: {:#?}", seen.failures.len(), seen.failures);
+    let stored: BTreeSet<String> =
+        database.column("select id from messages").await.into_iter().flatten().collect();
+    let lost: Vec<&String> = seen.sent.difference(&stored).collect();
+    assert!(lost.is_empty(), "not stored, though the callers were told so: {lost:?}");
+}
+
+/// A schema service at an address, with these revisions.
+fn newer(database: &TestDatabase, address: SocketAddr, migrations: &Path) -> Process {
+    let (address, migrations) = (address.to_string(), migrations.to_str().unwrap());
+    let env = [
+        ("DATABASE_URL", database.url()),
+        ("SCHEMA_LISTEN", &address),
+        ("SCHEMA_MIGRATIONS_DIR", migrations),
+    ];
+    Process::start(binary("schema"), &["serve"], &env)
+}
+
+/// The built-in revisions, and one that adds a column which no build asks for.
+fn with_one_more(backend: Backend) -> TempDir {
+    let dialect = match backend {
+        Backend::Postgres => "postgres",
+        Backend::Sqlite => "sqlite",
+    };
+    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations").join(dialect);
+    let directory = tempfile::tempdir().unwrap();
+    for revision in fs::read_dir(built_in).unwrap() {
+        let revision = revision.unwrap();
+        let copy = directory.path().join(revision.file_name());
+        fs::create_dir(&copy).unwrap();
+        for file in fs::read_dir(revision.path()).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+        }
+    }
+    let more = directory.path().join("9999_expand");
+    fs::create_dir(&more).unwrap();
+    fs::write(more.join("up.sql"), "alter table chats add column topic text;\n").unwrap();
+    fs::write(more.join("down.sql"), "alter table chats drop column topic;\n").unwrap();
+    fs::write(more.join("metadata.toml"), "run_in_transaction = true\n").unwrap();
+    directory
+}
+
+async fn a_chat(address: SocketAddr) -> String {
+    let chat = Chat { jid: "room@test".into(), ..Chat::default() };
+    let request = CreateChatRequest { chat: Some(chat) };
+    let made = ChatServiceClient::new(channel(address)).create_chat(request).await;
+    made.unwrap().into_inner().chat.unwrap().id
+}
+
+async fn opened(address: SocketAddr) {
+    let mut gate = ReadinessServiceClient::new(channel(address));
+    eventually("the gate opens", async || {
+        let said = gate.readiness(ReadinessRequest {}).await.ok()?;
+        said.into_inner().open.then_some(())
+    })
+    .await;
+}
+
+/// Every replica hears of the schema service that is there now.
+async fn heard_of_it(addresses: &[SocketAddr]) {
+    let since = SystemTime::now();
+    for address in addresses {
+        let mut gate = ReadinessServiceClient::new(channel(*address));
+        eventually("the gate hears of the schema service", async || {
+            let said = gate.readiness(ReadinessRequest {}).await.ok()?.into_inner();
+            assert!(said.open, "{said:?}");
+            let heard = SystemTime::try_from(said.heard_at?).ok()?;
+            (heard > since).then_some(())
+        })
+        .await;
+    }
+}
