@@ -78,6 +78,9 @@ pub struct ServeArgs {
     /// Where to listen.
     #[command(flatten)]
     pub here: ListenArgs,
+    /// Where to be scraped by Prometheus, over plain HTTP at /metrics. Nowhere, if not given.
+    #[arg(long, env = "CHAT_METRICS_LISTEN", value_name = "LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
     /// The schema service of the same database.
     #[arg(
         long,

@@ -4,7 +4,12 @@ use std::{error::Error, process::ExitCode};
 
 use chat::cli::{Cli, Command, ServeArgs};
 use clap::Parser as _;
-use common::{database::chain, health, server, telemetry};
+use common::{
+    database::chain,
+    health,
+    server::{self, Listeners},
+    telemetry,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -29,9 +34,8 @@ async fn main() -> ExitCode {
 
 async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let asked_to_end = server::asked_to_end()?;
-    let listener = server::bind(args.here.listen).await?;
-    server::announce("chat", &listener)?;
+    let listeners = Listeners::bind("chat", args.here.listen, args.metrics_listen).await?;
     tracing::info!("the database is {}", args.database_url);
-    chat::serve(args.config(), listener, asked_to_end).await?;
+    chat::serve(args.config(), listeners, asked_to_end).await?;
     Ok(())
 }

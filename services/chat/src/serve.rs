@@ -9,10 +9,10 @@ use api::chat::v1::{
 };
 use common::{
     database::{Database, DatabaseUrl, chain},
-    server,
+    metrics::Exporter,
+    server::{self, Listeners},
 };
 use gate::{Gate, Mode, ProofError};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     service::Routes,
@@ -65,14 +65,14 @@ pub enum Error {
     Serve(#[source] transport::Error),
 }
 
-/// Serves on `listener` until `stopping`. The gate is closed until the schema service says that
+/// Serves on its listeners until `stopping`. The gate is closed until the schema service says that
 /// the schema is at head; what it answers until then is the reason.
 ///
 /// # Errors
 /// The schema service's URL is of no use, or the listener fails.
 pub async fn serve(
     config: Config,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     stopping: CancellationToken,
 ) -> Result<(), Error> {
     let limits = config.limits;
@@ -97,11 +97,13 @@ pub async fn serve(
     routes.add_service(gate.guard(Limited::new(chats, calls.clone())));
     routes.add_service(gate.guard(Limited::new(BotServiceServer::new(Bots), calls.clone())));
     routes.add_service(gate.guard(Limited::new(ScheduleServiceServer::new(Schedules), calls)));
+    let mut exporter = Exporter::default();
+    gate.register(&mut exporter.registry);
     let ending = async {
         stopping.cancelled().await;
         gate.shutdown(NOTICE).await;
     };
-    let served = server::serve(listener, routes.routes(), ending).await;
+    let served = server::serve(listeners, routes.routes(), exporter, ending).await;
     // It stores what was handed in, and ends with the services that hold its handles.
     let _ = writing.await;
     feeding.abort();

@@ -78,7 +78,7 @@ mod tests {
     use tonic::service::Routes;
 
     use super::*;
-    use crate::server;
+    use crate::{metrics::Exporter, server};
 
     async fn loopback() -> (TcpListener, SocketAddr) {
         let listener = server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
@@ -90,7 +90,7 @@ mod tests {
     async fn what_a_server_says_of_itself() {
         let (listener, address) = loopback().await;
         let (reporter, service) = tonic_health::server::health_reporter();
-        tokio::spawn(server::serve(listener, Routes::new(service), pending()));
+        tokio::spawn(server::serve(listener, Routes::new(service), Exporter::default(), pending()));
         check(address, "").await.unwrap();
         let everywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
         check(everywhere, "").await.unwrap();

@@ -1,6 +1,14 @@
 //! The life of a server: a socket that the caller owns, reflection, and an end in good order.
 
-use std::{future::Future, io, io::Write as _, net::SocketAddr, pin::pin, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, pending},
+    io,
+    io::Write as _,
+    net::SocketAddr,
+    pin::pin,
+    time::Duration,
+};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -9,8 +17,48 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
+use crate::metrics::{self, Exporter, Rpcs, Timed};
+
 /// How long calls in hand may go on after the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// The sockets of a service.
+#[derive(Debug)]
+pub struct Listeners {
+    /// Where it is called.
+    pub rpc: TcpListener,
+    /// Where it is scraped, if it is.
+    pub metrics: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds them all, or says which address could not be; then tells where they are.
+    ///
+    /// # Errors
+    /// An address is in use, or is none of this machine's; or standard output is closed.
+    pub async fn bind(
+        service: &str,
+        rpc: SocketAddr,
+        metrics: Option<SocketAddr>,
+    ) -> io::Result<Self> {
+        let rpc = bind(rpc).await?;
+        let metrics = match metrics {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        announce(service, &rpc)?;
+        if let Some(metrics) = &metrics {
+            announce(&format!("{service}-metrics"), metrics)?;
+        }
+        Ok(Self { rpc, metrics })
+    }
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(rpc: TcpListener) -> Self {
+        Self { rpc, metrics: None }
+    }
+}
 
 /// Binds an address, or says which one could not be.
 ///
@@ -66,13 +114,33 @@ pub fn add_reflection(routes: &mut RoutesBuilder) -> Result<(), tonic_reflection
     Ok(())
 }
 
-/// Serves until `stopping`, then lets calls in hand finish, for ten seconds at most.
+/// Serves until `stopping`, then lets calls in hand finish, for ten seconds at most. Where it is
+/// scraped, how long calls take is told beside what the exporter tells.
 ///
 /// # Errors
 /// The listener fails.
 pub async fn serve(
+    listeners: impl Into<Listeners>,
+    routes: Routes,
+    exporter: impl Into<Exporter>,
+    stopping: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let Listeners { rpc, metrics } = listeners.into();
+    let mut exporter = exporter.into();
+    let rpcs = metrics.is_some().then(Rpcs::new);
+    if let Some(rpcs) = &rpcs {
+        rpcs.register(&mut exporter.registry);
+    }
+    tokio::select! {
+        ended = answer(rpc, routes, rpcs, stopping) => ended,
+        never = export(metrics, exporter) => match never {},
+    }
+}
+
+async fn answer(
     listener: TcpListener,
     routes: Routes,
+    rpcs: Option<Rpcs>,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let draining = CancellationToken::new();
@@ -81,6 +149,7 @@ pub async fn serve(
         // is let go.
         .http2_keepalive_interval(Some(Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+        .layer(Timed::by(rpcs))
         .add_routes(routes)
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
@@ -95,4 +164,15 @@ pub async fn serve(
         tracing::warn!("calls were still open after {GRACE:?}; they are cut");
         Ok(())
     })
+}
+
+/// Answers scrapes for as long as the calls are answered: the end in good order can be watched.
+async fn export(listener: Option<TcpListener>, exporter: Exporter) -> Infallible {
+    if let Some(listener) = listener
+        && let Err(error) = metrics::serve(listener, exporter, pending()).await
+    {
+        // Nobody is refused a call because nobody counts it.
+        tracing::error!("the metrics are served no more: {error}");
+    }
+    pending().await
 }

@@ -13,6 +13,7 @@ mod inspector;
 mod lease;
 mod ledger;
 mod line;
+mod metrics;
 mod observer;
 mod operations;
 mod pages;

@@ -5,10 +5,9 @@ use std::{fs::OpenOptions, io, path::PathBuf, sync::Arc, time::Duration};
 use api::schema::v1::schema_service_server::{SERVICE_NAME, SchemaServiceServer};
 use common::{
     database::{Database, DatabaseUrl},
-    server,
+    server::{self, Listeners},
 };
 use revisions::Revision;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, service::Routes};
 use tonic_health::ServingStatus;
@@ -18,6 +17,7 @@ use crate::{
     engine::{Direction, Engine},
     inspector::Inspector,
     line::Line,
+    metrics,
     observer::{Observer, backend},
     operations::{LOCK_TIMEOUT, Operations, Request, WAIT},
     rpc::Service,
@@ -63,14 +63,14 @@ pub enum Error {
     Serve(#[from] tonic::transport::Error),
 }
 
-/// Serves on `listener` until `stopping`. An operation in hand finishes its step.
+/// Serves on its listeners until `stopping`. An operation in hand finishes its step.
 ///
 /// # Errors
 /// The database's file cannot be made, or the listener fails. A database that cannot be reached,
 /// or an upgrade that fails, is no error: the service answers, and Current says so.
 pub async fn serve(
     config: Config,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     stopping: CancellationToken,
 ) -> Result<(), Error> {
     make_file(&config.database)?;
@@ -97,6 +97,7 @@ pub async fn serve(
     }
     let (mut health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status(SERVICE_NAME, ServingStatus::Serving).await;
+    let exporter = metrics::exporter(&observer, operations.counts());
     let mut routes = Routes::builder();
     server::add_reflection(&mut routes)?;
     routes.add_service(health_service);
@@ -113,7 +114,7 @@ pub async fn serve(
             health.clear_service_status(service).await;
         }
     };
-    server::serve(listener, routes.routes(), ending).await?;
+    server::serve(listeners, routes.routes(), exporter, ending).await?;
     operations.drained().await;
     // It ends with `stopping`, and never fails.
     let _ = watching.await;

@@ -56,7 +56,8 @@ impl Process {
     pub fn restart(&mut self) {
         for line in self.output() {
             if let Some((service, address)) = line.split_once(LISTENS_ON) {
-                self.command.env(format!("{}_LISTEN", service.to_uppercase()), address);
+                let service = service.to_uppercase().replace('-', "_");
+                self.command.env(format!("{service}_LISTEN"), address);
             }
         }
         (self.child, self.lines) = spawn(&mut self.command);

@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, builder::FalseyValueParser};
-use common::{database::DatabaseUrl, server};
+use common::{
+    database::DatabaseUrl,
+    server::{self, Listeners},
+};
 use revisions::Metadata;
 
 use crate::{Config, catalog};
@@ -26,6 +29,9 @@ pub struct ServeArgs {
     /// Where it listens.
     #[command(flatten)]
     pub here: ListenArgs,
+    /// Where to be scraped by Prometheus, over plain HTTP at /metrics. Nowhere, if not given.
+    #[arg(long, env = "SCHEMA_METRICS_LISTEN", value_name = "LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
     /// Upgrade to head before the first request is answered. If that fails, the service answers
     /// all the same, and Current says why.
     #[arg(
@@ -63,10 +69,9 @@ impl ServeArgs {
     pub(super) async fn run(self) -> Result<(), Box<dyn std::error::Error>> {
         let config = self.config()?;
         let asked_to_end = server::asked_to_end()?;
-        let listener = server::bind(self.here.listen).await?;
-        server::announce("schema", &listener)?;
+        let listeners = Listeners::bind("schema", self.here.listen, self.metrics_listen).await?;
         tracing::info!("the database is {}", self.database_url);
-        crate::serve(config, listener, asked_to_end).await?;
+        crate::serve(config, listeners, asked_to_end).await?;
         Ok(())
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     engine::{Direction, Engine},
     error::OperationError,
     ledger,
+    metrics::Counts,
     observer::Observer,
     target::Target,
 };
@@ -61,6 +62,7 @@ pub struct Operations {
     stopping: CancellationToken,
     active: Mutex<HashMap<Request, Arc<Events>>>,
     tasks: TaskTracker,
+    counts: Counts,
 }
 
 impl Operations {
@@ -72,6 +74,7 @@ impl Operations {
             stopping,
             active: Mutex::default(),
             tasks: TaskTracker::new(),
+            counts: Counts::default(),
         })
     }
 
@@ -123,16 +126,20 @@ impl Operations {
     /// The database cannot be reached or written.
     pub async fn tidy(&self) -> Result<(), OperationError> {
         let left = self.observer.history().await?.last_operation;
-        if left.is_none_or(|last| last.outcome != "running") {
-            return Ok(());
-        }
+        let Some(left) = left.filter(|last| last.outcome == "running") else { return Ok(()) };
         let session = self.engine.try_session().await;
         let session = session?;
         if session.is_some() {
             ledger::interrupt(&mut self.observer.connection().await?).await?;
+            self.counts.operation(&left.kind, "interrupted");
             self.observer.changed();
         }
         Ok(())
+    }
+
+    /// What was done here.
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Waits until no operation runs here.

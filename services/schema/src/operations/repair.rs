@@ -28,6 +28,7 @@ impl Operations {
         ledger::note(&mut connection, &operation, revision, "up").await?;
         ledger::end(&mut connection, &operation.id, "succeeded", id, None).await?;
         drop(connection);
+        self.counts.operation("repair", "succeeded");
         tracing::info!(revision = id, actor, "repaired: today's text counts as the applied one");
         self.observer.changed();
         Ok(self.observer.current().await?)

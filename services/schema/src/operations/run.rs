@@ -128,14 +128,15 @@ async fn prepare(
     session.prepare().await?;
     let line = operations.observer.line();
     let history = History::read(connection, line).await?;
-    let dead = history.last_operation.as_ref().is_some_and(|last| last.outcome == "running");
-    if dead {
+    let dead = history.last_operation.as_ref().filter(|last| last.outcome == "running");
+    if let Some(dead) = dead {
         ledger::interrupt(connection).await?;
+        operations.counts.operation(&dead.kind, "interrupted");
     }
     if history.from_alembic {
         stamp::take_over(connection, &history).await?;
     }
-    let changed = dead || history.from_alembic;
+    let changed = dead.is_some() || history.from_alembic;
     Ok(if changed { History::read(connection, line).await? } else { history })
 }
 
@@ -268,8 +269,10 @@ impl Work<'_> {
             self.events.tell(Kind::StepProgress, Event { fraction, message, ..event.clone() });
         };
         loop {
+            let begun = Instant::now();
             match session.run(&step, &tell).await {
                 Ok(()) => {
+                    self.operations.counts.step(step.direction, begun.elapsed());
                     let (revision, direction) = (&step.revision.id, step.direction.as_str());
                     tracing::info!(%revision, direction, "step committed");
                     return Ok(());
@@ -292,6 +295,7 @@ impl Work<'_> {
             tracing::error!(?error, id = self.operation.id, "the operation's end is not recorded");
         }
         let outcome = if result.is_ok() { "succeeded" } else { "failed" };
+        self.operations.counts.operation(&self.operation.kind, outcome);
         tracing::info!(id = self.operation.id, outcome, "operation ended");
     }
 

@@ -46,6 +46,7 @@ impl Operations {
             }
             let operation = ledger::Operation::new("stamp", history.current(), revision, actor);
             ledger::stamp(&mut connection, &operation, &history.applied, &wanted).await?;
+            self.counts.operation("stamp", "succeeded");
             tracing::info!(revision, actor, force, "stamped");
         }
         drop(connection);

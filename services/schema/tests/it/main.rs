@@ -9,6 +9,7 @@ mod current;
 mod dependents;
 mod downgrade;
 mod losses;
+mod metrics;
 mod outside;
 mod plan;
 mod promises;

@@ -1,10 +1,13 @@
 //! Metrics for Prometheus: a registry behind `GET /metrics`, on a port of its own, so that what
-//! scrapes need not speak gRPC nor pass a gate.
+//! scrapes need not speak gRPC nor pass a gate; and how long each rpc takes.
 
-use std::{convert::Infallible, future::Future, sync::Arc};
+mod calls;
 
+use std::{convert::Infallible, fmt, future::Future, sync::Arc};
+
+use futures_util::future::BoxFuture;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use prometheus_client::{encoding::text, registry::Registry};
+use prometheus_client::encoding::text;
 use tokio::net::TcpListener;
 use tonic::{
     body::Body,
@@ -13,22 +16,66 @@ use tonic::{
 };
 use tower::service_fn;
 
+pub use calls::{Rpcs, Timed};
+pub use prometheus_client::registry::Registry;
+
 /// Says that the body is OpenMetrics, which Prometheus asks for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Serves the registry until `stopping`.
+/// What a scrape reads, and what is done before it.
+#[derive(Default)]
+pub struct Exporter {
+    /// What it reads.
+    pub registry: Registry,
+    refresh: Option<Refresh>,
+}
+
+type Refresh = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
+impl Exporter {
+    /// Awaits this before each scrape, for what is looked up rather than counted.
+    #[must_use]
+    pub fn refreshed_by<F, Fut>(self, refresh: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Self { refresh: Some(Box::new(move || Box::pin(refresh()))), ..self }
+    }
+
+    async fn scrape(&self) -> Response<Body> {
+        if let Some(refresh) = &self.refresh {
+            refresh().await;
+        }
+        scraped(&self.registry)
+    }
+}
+
+impl From<Registry> for Exporter {
+    fn from(registry: Registry) -> Self {
+        Self { registry, refresh: None }
+    }
+}
+
+impl fmt::Debug for Exporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exporter").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}
+
+/// Serves scrapes until `stopping`.
 ///
 /// # Errors
 /// The listener fails.
 pub async fn serve(
     listener: TcpListener,
-    registry: Registry,
+    exporter: impl Into<Exporter>,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let registry = Arc::new(registry);
+    let exporter = Arc::new(exporter.into());
     let scrape = service_fn(move |_: Request<AxumBody>| {
-        let answer = scraped(&registry);
-        async move { Ok::<_, Infallible>(answer) }
+        let exporter = Arc::clone(&exporter);
+        async move { Ok::<_, Infallible>(exporter.scrape().await) }
     });
     let router = Routes::default().into_axum_router().route_service("/metrics", scrape);
     Server::builder()

@@ -1,0 +1,179 @@
+//! The schema for Prometheus: looked up at each scrape, as Current would; and what this server did
+//! since it began, counted. Names begin with `schema_`; durations are in seconds.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use api::schema::v1::{SchemaState, Status};
+use common::{database::chain, metrics::Exporter};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet},
+    metrics::{MetricType, counter::Counter, family::Family, histogram::Histogram},
+    registry::Registry,
+};
+
+use crate::{engine::Direction, observer::Observer};
+
+/// How long a scrape waits for the database: Prometheus itself gives up after ten seconds.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The upper bounds of a step's duration, from a millisecond to a night.
+const BOUNDS: [f64; 9] = [0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 36000.0];
+
+const KINDS: [&str; 4] = ["upgrade", "downgrade", "stamp", "repair"];
+const OUTCOMES: [&str; 3] = ["succeeded", "failed", "interrupted"];
+
+/// All of them, so that a query finds those that are not, too.
+const STATUSES: [Status; 9] = [
+    Status::Diverged,
+    Status::Ahead,
+    Status::Migrating,
+    Status::Failed,
+    Status::Unmanaged,
+    Status::Empty,
+    Status::Behind,
+    Status::Drifted,
+    Status::AtHead,
+];
+
+/// What this server did. Its clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    operations: Family<[(&'static str, String); 2], Counter>,
+    steps: Family<[(&'static str, &'static str); 1], Histogram>,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        let operations = Family::default();
+        for kind in KINDS {
+            for outcome in OUTCOMES {
+                // There from the start: a rate needs a zero to begin with.
+                drop(operations.get_or_create(&ended(kind, outcome)));
+            }
+        }
+        Self { operations, steps: Family::new_with_constructor(|| Histogram::new(BOUNDS)) }
+    }
+}
+
+impl Counts {
+    /// Counts an operation that ended, by its kind and outcome as the ledger has them.
+    pub fn operation(&self, kind: &str, outcome: &str) {
+        self.operations.get_or_create(&ended(kind, outcome)).inc();
+    }
+
+    /// Counts a step that was committed.
+    pub fn step(&self, direction: Direction, took: Duration) {
+        let labels = [("direction", direction.as_str())];
+        self.steps.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let operations = self.operations.clone();
+        registry.register("schema_operations", "Operations that this server ended", operations);
+        let help = "How long steps took that this server committed";
+        registry.register("schema_step_duration_seconds", help, self.steps.clone());
+    }
+}
+
+fn ended(kind: &str, outcome: &str) -> [(&'static str, String); 2] {
+    [("kind", kind.into()), ("outcome", outcome.into())]
+}
+
+/// What a scrape of the schema service reads.
+pub fn exporter(observer: &Arc<Observer>, counts: &Counts) -> Exporter {
+    let seen = Seen::default();
+    let mut registry = Registry::default();
+    counts.register(&mut registry);
+    registry.register_collector(Box::new(seen.clone()));
+    let observer = observer.clone();
+    Exporter::from(registry).refreshed_by(move || {
+        let (observer, seen) = (observer.clone(), seen.clone());
+        async move { seen.set(look(&observer).await) }
+    })
+}
+
+async fn look(observer: &Observer) -> Option<SchemaState> {
+    match tokio::time::timeout(PATIENCE, observer.current()).await {
+        Ok(Ok(state)) => Some(state),
+        Ok(Err(error)) => {
+            tracing::warn!(error = chain(&error), "a scrape could not read the database");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("a scrape could not read the database within {PATIENCE:?}");
+            None
+        }
+    }
+}
+
+/// The state as this scrape read it; none where it could not: an old one would pass for news.
+#[derive(Clone, Debug, Default)]
+struct Seen(Arc<Mutex<Option<SchemaState>>>);
+
+impl Seen {
+    fn set(&self, state: Option<SchemaState>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}
+
+impl Collector for Seen {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let readable = seen.is_some();
+        gauge(&mut encoder, "schema_readable", "1 where the database could be read.", readable)?;
+        let Some(state) = seen else { return Ok(()) };
+        let help = "1, at the revision that the database is at and the one that it could be at.";
+        let labels = [("revision", state.revision.as_str()), ("head", state.head.as_str())];
+        gauges(&mut encoder, "schema_revision", help, [(labels, 1)])?;
+        gauge(&mut encoder, "schema_at_head", "1 where the schema is at head.", state.at_head)?;
+        let statuses = STATUSES.map(|status| {
+            let name = status.as_str_name().trim_start_matches("STATUS_");
+            ([("status", name)], i64::from(state.status() == status))
+        });
+        gauges(&mut encoder, "schema_status", "1 at the status of the schema.", statuses)?;
+        let pending = count(&state.pending);
+        gauge(&mut encoder, "schema_pending", "Revisions that are to be applied.", pending)?;
+        let dependents = count(&state.dependents);
+        let help = "Live services that need this schema.";
+        gauge(&mut encoder, "schema_dependents", help, dependents)?;
+        let drift = state.drift.unwrap_or_default();
+        let drift = [
+            ("missing", count(&drift.missing)),
+            ("degraded", count(&drift.degraded)),
+            ("extra", count(&drift.extra)),
+        ];
+        let help = "Differences between the live catalog and what the revision promises.";
+        gauges(&mut encoder, "schema_drift", help, drift.map(|(kind, n)| ([("kind", kind)], n)))
+    }
+}
+
+fn count<T>(items: &[T]) -> i64 {
+    i64::try_from(items.len()).unwrap_or(i64::MAX)
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: impl Into<i64>,
+) -> fmt::Result {
+    encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value.into())
+}
+
+fn gauges<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (L, i64)>,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in values {
+        metric.encode_family(&labels)?.encode_gauge(&value)?;
+    }
+    Ok(())
+}
