@@ -49,6 +49,8 @@ pub struct History {
     pub epoch: u64,
     /// The newest operation.
     pub last_operation: Option<ledger::Operation>,
+    /// Whom it went on past by force.
+    pub forced_past: Vec<String>,
     /// The services that live on this schema.
     pub dependents: Vec<Dependent>,
     /// The step that is half done, if any.
@@ -108,6 +110,7 @@ impl History {
         }
         let name = |dependent: &Dependent| (dependent.service.clone(), dependent.instance.clone());
         history.dependents.sort_by_key(name);
+        history.forced_past.sort();
         let ours = !history.applied.is_empty() || history.last_operation.is_some();
         if known.alembic && !ours {
             history.believe(alembic(connection).await?, line);
@@ -128,6 +131,7 @@ impl History {
             Row::Operation(operation) => self.last_operation = Some(operation),
             Row::Position(position) => self.half_done = Some(position),
             Row::Dependent(dependent) => self.dependents.push(dependent.into()),
+            Row::Forced { dependent } => self.forced_past.push(dependent),
         }
     }
 
@@ -151,8 +155,8 @@ impl History {
     }
 }
 
-/// At most `count` operations that are older than the one named, newest first. Ids are UUIDv7:
-/// their order is time's.
+/// At most `count` operations that are older than the one named, newest first, each with whom it
+/// went on past by force. Ids are UUIDv7: their order is time's.
 ///
 /// # Errors
 /// The ledger cannot be read.
@@ -160,9 +164,10 @@ pub async fn operations(
     connection: &mut Connection,
     before: Option<String>,
     count: usize,
-) -> QueryResult<Vec<ledger::Operation>> {
+) -> QueryResult<Vec<(ledger::Operation, Vec<String>)>> {
     use schemagate_operations::dsl::{id, schemagate_operations as operations};
-    if !Tables::read(connection).await?.ledger {
+    let tables = Tables::read(connection).await?;
+    if !tables.ledger {
         return Ok(Vec::new());
     }
     // Above every UUID.
@@ -171,7 +176,18 @@ pub async fn operations(
         .filter(id.lt(before))
         .order(id.desc())
         .limit(i64::try_from(count).unwrap_or(i64::MAX));
-    with_conn!(connection, c => page.select(ledger::Operation::as_select()).load(c).await)
+    let page: Vec<ledger::Operation> =
+        with_conn!(connection, c => page.select(ledger::Operation::as_select()).load(c).await)?;
+    let mut forced = BTreeMap::new();
+    if tables.forced {
+        let ids: Vec<&str> = page.iter().map(|operation| operation.id.as_str()).collect();
+        forced = ledger::forced(connection, &ids).await?;
+    }
+    let with_forced = |operation: ledger::Operation| {
+        let past = forced.remove(&operation.id).unwrap_or_default();
+        (operation, past)
+    };
+    Ok(page.into_iter().map(with_forced).collect())
 }
 
 async fn alembic(connection: &mut Connection) -> QueryResult<Option<String>> {

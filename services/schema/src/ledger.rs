@@ -3,6 +3,7 @@
 //! Diesel's table says what is applied, and stays the truth about that; the ledger says how it
 //! came to be. It is made by the first operation that holds the lock, never by a reader.
 
+mod forced;
 mod stamp;
 
 use common::{
@@ -18,6 +19,7 @@ use revisions::Revision;
 use serde::Deserialize;
 use uuid::Uuid;
 
+pub use forced::{begin_forced, forced};
 pub use stamp::stamp;
 
 use crate::dependents;
@@ -103,6 +105,11 @@ CREATE TABLE IF NOT EXISTS schemagate_steps (
     compatible_from varchar(50),
     duration_us bigint NOT NULL,
     committed_at %time NOT NULL
+);
+CREATE TABLE IF NOT EXISTS schemagate_forced (
+    operation_id varchar(36) NOT NULL,
+    dependent text NOT NULL,
+    PRIMARY KEY (operation_id, dependent)
 );
 CREATE TABLE IF NOT EXISTS schemagate_positions (
     revision varchar(50) NOT NULL PRIMARY KEY,

@@ -196,9 +196,9 @@ impl Observer {
     ) -> Result<Vec<Operation>, ReadError> {
         let mut connection = self.connection().await?;
         let rows = history::operations(&mut connection, before, count).await?;
-        let recorded = rows.iter().any(|row| row.outcome == "running");
+        let recorded = rows.iter().any(|(row, _)| row.outcome == "running");
         let running = recorded && self.engine.is_locked(&mut connection).await?;
-        Ok(rows.iter().map(|row| state::operation(row, running)).collect())
+        Ok(rows.iter().map(|(row, past)| state::operation(row, past, running)).collect())
     }
 
     /// The database's name, read on one of its connections.

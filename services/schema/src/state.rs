@@ -53,7 +53,7 @@ impl Look<'_> {
             ..SchemaState::default()
         };
         if let Some(last) = &history.last_operation {
-            let last = operation(last, self.running);
+            let last = operation(last, &history.forced_past, self.running);
             match last.outcome() {
                 operation::Outcome::Running => state.running = Some(last),
                 operation::Outcome::Failed | operation::Outcome::Interrupted => {
@@ -228,9 +228,9 @@ pub const fn kind_words(kind: operation::Kind) -> &'static str {
     }
 }
 
-/// An operation of the ledger as the contract has it. One that reads as running while nobody
+/// An operation of the ledger, and whom it went on past, as the contract has it. One that reads as running while nobody
 /// holds the lock has lost its server.
-pub fn operation(row: &ledger::Operation, lock_is_held: bool) -> Operation {
+pub fn operation(row: &ledger::Operation, forced_past: &[String], lock_is_held: bool) -> Operation {
     use operation::{Kind, Outcome};
     let kind = match row.kind.as_str() {
         "upgrade" => Kind::Upgrade,
@@ -259,5 +259,6 @@ pub fn operation(row: &ledger::Operation, lock_is_held: bool) -> Operation {
             Outcome::Interrupted => "its server died".into(),
             _ => String::new(),
         }),
+        forced_past: forced_past.to_vec(),
     }
 }

@@ -45,8 +45,8 @@ pub(super) async fn run(
     }
 }
 
-/// `2026-01-01 12:00:00Z  upgrade base -> 0003  succeeded in 12ms  by anonymous`, and the error
-/// below it.
+/// `2026-01-01 12:00:00Z  upgrade base -> 0003  succeeded in 12ms  by anonymous`, and below it whom
+/// it went on past, and the error.
 fn words(operation: &Operation) -> String {
     let at = |timestamp: Option<prost_types::Timestamp>| timestamp.and_then(time);
     let (started, finished) = (at(operation.started_at), at(operation.finished_at));
@@ -69,6 +69,9 @@ fn words(operation: &Operation) -> String {
         words += &format!(" in {}", rounded(took));
     }
     words += &format!("  by {}", operation.actor);
+    if !operation.forced_past.is_empty() {
+        words += &format!("\n    forced past {}", operation.forced_past.join(", "));
+    }
     if !operation.error.is_empty() {
         words += &format!("\n    {}", operation.error);
     }

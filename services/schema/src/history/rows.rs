@@ -23,6 +23,8 @@ pub struct Tables {
     pub diesel: bool,
     /// The ledger's.
     pub ledger: bool,
+    /// The ledger's newest, which older builds do not make.
+    pub forced: bool,
     /// Alembic's.
     pub alembic: bool,
 }
@@ -37,6 +39,7 @@ pub(super) enum Row {
     Operation(ledger::Operation),
     Position(ledger::Position),
     Dependent(dependents::Row),
+    Forced { dependent: String },
 }
 
 #[derive(QueryableByName)]
@@ -48,6 +51,7 @@ struct Item {
 const DIESEL: &str = "__diesel_schema_migrations";
 /// The last of the ledger's tables to be made.
 const LEDGER: &str = "schemagate_dependents";
+const FORCED: &str = "schemagate_forced";
 const ALEMBIC: &str = "alembic_version";
 
 /// Every row, and whose tables there are. Right at the first try where `known` is.
@@ -95,6 +99,7 @@ impl Tables {
         Self {
             diesel: names.contains(DIESEL),
             ledger: names.contains(LEDGER),
+            forced: names.contains(FORCED),
             alembic: names.contains(ALEMBIC),
         }
     }
@@ -112,7 +117,7 @@ async fn load(connection: &mut Connection, statement: &str) -> QueryResult<Vec<R
 }
 
 fn statement(connection: &Connection, tables: Tables) -> String {
-    let named = format!("('{DIESEL}'), ('{LEDGER}'), ('{ALEMBIC}')");
+    let named = format!("('{DIESEL}'), ('{LEDGER}'), ('{FORCED}'), ('{ALEMBIC}')");
     let (object, there) = match connection {
         Connection::Postgres(_) => (
             "json_build_object",
@@ -151,6 +156,11 @@ fn statement(connection: &Connection, tables: Tables) -> String {
                 "schemagate_dependents WHERE expires_at > CURRENT_TIMESTAMP",
             ),
         ]);
+    }
+    if tables.ledger && tables.forced {
+        let of_newest =
+            "schemagate_forced WHERE operation_id = (SELECT max(id) FROM schemagate_operations)";
+        selects.push(select("forced", &["dependent"], of_newest));
     }
     selects.join(" UNION ALL ")
 }

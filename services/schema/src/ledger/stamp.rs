@@ -6,11 +6,13 @@ use common::{database::Connection, with_conn};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::{NewStep, Operation, begin, end, schemagate_positions, schemagate_steps};
+use super::{
+    NewStep, Operation, begin, end, forced::note_forced, schemagate_positions, schemagate_steps,
+};
 use crate::history::__diesel_schema_migrations as migrations;
 
 /// Writes that some revisions count as applied and others not any more, in one transaction with
-/// the operation that says so. Nobody knows the text that ran: their checksums are unknown.
+/// the operation that says so, and whom it goes on past. Nobody knows the text that ran: their checksums are unknown.
 ///
 /// # Errors
 /// The bookkeeping cannot be written.
@@ -19,6 +21,7 @@ pub async fn stamp(
     operation: &Operation,
     before: &BTreeSet<String>,
     after: &BTreeSet<String>,
+    past: &[String],
 ) -> QueryResult<()> {
     let forgotten: Vec<&String> = before.difference(after).collect();
     let recorded: Vec<&String> = after.difference(before).collect();
@@ -29,6 +32,7 @@ pub async fn stamp(
     connection
         .transaction(async |connection| {
             begin(connection, operation).await?;
+            note_forced(connection, operation, past).await?;
             with_conn!(&mut *connection, c => diesel::delete(forget).execute(c).await)?;
             // One by one: SQLite takes no batch of both.
             for id in &recorded {

@@ -48,7 +48,7 @@ pub(super) async fn run(
     }
     plan::permit(&operations.observer, request, &history, &revisions, &mut connection).await?;
     let operation = begin(request, &history, &revisions);
-    while let Err(error) = ledger::begin(&mut connection, &operation).await {
+    while let Err(error) = ledger::begin_forced(&mut connection, &operation, &broken).await {
         pause_or_give_up(error.into(), deadline).await?;
     }
     drop(connection);
@@ -63,6 +63,7 @@ pub(super) async fn run(
         actor = operation.actor,
         "operation started"
     );
+    warn_of_force(&operation, &broken);
 
     let work = Work { operations, request, events, operation: &operation, deadline, steps_total };
     let result = work.steps(&mut session, revisions.into_iter().zip(threats)).await;
@@ -74,6 +75,14 @@ pub(super) async fn run(
     operations.observer.set_start_failure(None);
     finished(events, state);
     Ok(())
+}
+
+/// Logs whom an operation goes on past by force, if anybody.
+pub(super) fn warn_of_force(operation: &ledger::Operation, past: &[String]) {
+    if !past.is_empty() {
+        let (id, actor) = (&operation.id, &operation.actor);
+        tracing::warn!(id, actor, dependents = past.join(", "), "forced past live dependents");
+    }
 }
 
 fn finished(events: &Events, state: SchemaState) {

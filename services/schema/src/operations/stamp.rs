@@ -7,7 +7,10 @@ use common::database::Connection;
 use diesel::QueryResult;
 use tokio::time::Instant;
 
-use super::{Operations, WAIT, run::hold};
+use super::{
+    Operations, WAIT,
+    run::{hold, warn_of_force},
+};
 use crate::{
     catalog::{Catalog, misfits, nearest},
     dependents::{self, Threat},
@@ -38,29 +41,32 @@ impl Operations {
         let (_session, mut connection, history) = hold(self, Instant::now() + WAIT).await?;
         let wanted = up_to(self.observer.line(), revision);
         if wanted != history.applied || history.half_done.is_some() {
-            if !force {
-                self.spare(&history, &wanted, revision)?;
-                if !revision.is_empty() {
-                    self.recognise(&mut connection, &history, revision).await?;
-                }
+            let broken = self.would_break(&history, &wanted, revision);
+            if !force && !broken.is_empty() {
+                return Err(OperationError::Dependents(broken.join(", ")));
+            }
+            if !force && !revision.is_empty() {
+                self.recognise(&mut connection, &history, revision).await?;
             }
             let operation = ledger::Operation::new("stamp", history.current(), revision, actor);
-            ledger::stamp(&mut connection, &operation, &history.applied, &wanted).await?;
+            let (before, after) = (&history.applied, &wanted);
+            ledger::stamp(&mut connection, &operation, before, after, &broken).await?;
             self.counts.operation("stamp", "succeeded");
             tracing::info!(revision, actor, force, "stamped");
+            warn_of_force(&operation, &broken);
         }
         drop(connection);
         self.observer.changed();
         Ok(self.observer.current().await?)
     }
 
-    /// Refuses what live dependents could not run on, if it were so.
-    fn spare(
+    /// The live dependents that could not run on it, if it were so.
+    fn would_break(
         &self,
         history: &History,
         wanted: &BTreeSet<String>,
         revision: &str,
-    ) -> Result<(), OperationError> {
+    ) -> Vec<String> {
         let line = self.observer.line();
         let breaking = |id: &String| line.get(id).and_then(|held| held.compatible_from.clone());
         let mut threats: Vec<_> = wanted
@@ -71,13 +77,7 @@ impl Operations {
         if history.current() > revision {
             threats.push(Some(Threat::Below(revision.into())));
         }
-        match &broken(&threats, history)[..] {
-            [] => Ok(()),
-            broken => {
-                let names: Vec<String> = broken.iter().map(dependents::name).collect();
-                Err(OperationError::Dependents(names.join(", ")))
-            }
-        }
+        broken(&threats, history).iter().map(dependents::name).collect()
     }
 
     /// Refuses a revision that the database does not look like.
@@ -120,7 +120,7 @@ impl Operations {
 pub(super) async fn take_over(connection: &mut Connection, history: &History) -> QueryResult<()> {
     let revision = history.current();
     let operation = ledger::Operation::new("stamp", "", revision, ALEMBIC);
-    ledger::stamp(connection, &operation, &BTreeSet::new(), &history.applied).await?;
+    ledger::stamp(connection, &operation, &BTreeSet::new(), &history.applied, &[]).await?;
     tracing::info!(revision, "taken over from Alembic");
     Ok(())
 }

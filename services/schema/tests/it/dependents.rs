@@ -1,8 +1,8 @@
 //! Live dependents: known to every server, in the way of what would break them, gone when they go.
 
 use api::schema::v1::{
-    Dependent, DowngradeRequest, SchemaState, StampRequest, UpgradeRequest, WatchRequest,
-    WatchResponse,
+    Dependent, DowngradeRequest, ListOperationsRequest, Operation, SchemaState, StampRequest,
+    UpgradeRequest, WatchRequest, WatchResponse,
 };
 use testing::{Backend, apply, both, eventually, info, reason};
 use tonic::{Code, Streaming};
@@ -65,6 +65,58 @@ async fn every_server_knows_them_and_they_stand_in_the_way(backend: Backend) {
     downgrade(&there, down("0002", false)).await.unwrap();
     downgrade(&there, down("base", true)).await.unwrap();
     assert_eq!(there.current().await.revision, "");
+}
+
+async fn operations(server: &Server) -> Vec<Operation> {
+    let request = ListOperationsRequest::default();
+    server.client().list_operations(request).await.unwrap().into_inner().operations
+}
+
+#[apply(both!)]
+async fn who_was_passed_by_force_is_written_down(backend: Backend) {
+    let database = backend.empty().await;
+    let server = Server::holding(&database, &tables()).await;
+    server.upgrade("head").await.unwrap();
+    // As an older build left it: the ledger reads on, and the next operation makes what it lacks.
+    database.execute("drop table schemagate_forced").await;
+    let mut one = watch(&server, "one", "0002").await;
+    let mut two = watch(&server, "two", "0003").await;
+    assert!(next(&mut one).await.at_head && next(&mut two).await.at_head);
+    assert_eq!(operations(&server).await.len(), 1);
+
+    let last = |operations: Vec<Operation>| operations.into_iter().next().unwrap();
+    downgrade(&server, down("0002", true)).await.unwrap();
+    let told = ["chat/two (requires 0003, built with 0003)"];
+    assert_eq!(last(operations(&server).await).forced_past, told);
+    downgrade(&server, down("0001", true)).await.unwrap();
+    let told = ["chat/one (requires 0002, built with 0003)", told[0]];
+    assert_eq!(last(operations(&server).await).forced_past, told);
+    server.client().stamp(StampRequest { revision: "base".into(), force: true }).await.unwrap();
+    assert_eq!(last(operations(&server).await).forced_past, told);
+
+    // Force that nobody minds is none.
+    drop((one, two));
+    eventually("they are forgotten", async || names(&server).await.is_empty().then_some(())).await;
+    database.execute("drop table a").await;
+    let request =
+        UpgradeRequest { target: "0001".into(), force: true, ..UpgradeRequest::default() };
+    server.upgrade_with(request).await.unwrap();
+    let all = operations(&server).await;
+    assert_eq!(all.iter().map(|one| one.forced_past.len()).collect::<Vec<_>>(), [0, 2, 2, 1, 0]);
+}
+
+#[apply(both!)]
+async fn a_failure_says_who_was_passed(backend: Backend) {
+    let database = backend.empty().await;
+    let mut revisions = tables();
+    revisions[2].down = "drop table nowhere;".into();
+    let server = Server::holding(&database, &revisions).await;
+    server.upgrade("head").await.unwrap();
+    let mut one = watch(&server, "one", "0003").await;
+    assert!(next(&mut one).await.at_head);
+    downgrade(&server, down("0002", true)).await.unwrap_err();
+    let failure = server.current().await.last_failure.unwrap();
+    assert_eq!(failure.forced_past, ["chat/one (requires 0003, built with 0003)"]);
 }
 
 #[apply(both!)]
