@@ -20,6 +20,9 @@ pub enum Error {
     /// No chat has this id, or this jid.
     #[error("there is no chat {0}")]
     ChatNotFound(String),
+    /// No schedule has this id.
+    #[error("there is no schedule {0}")]
+    ScheduleNotFound(String),
     /// Another chat has this jid.
     #[error("there is a chat with the jid {0} already")]
     JidTaken(String),
@@ -100,6 +103,9 @@ impl Error {
             Self::Ending => unavailable("SHUTTING_DOWN"),
             Self::ChatNotFound(key) => {
                 Problem::new(Code::NotFound, "CHAT_NOT_FOUND", text).with("chat", key)
+            }
+            Self::ScheduleNotFound(id) => {
+                Problem::new(Code::NotFound, "SCHEDULE_NOT_FOUND", text).with("schedule", id)
             }
             Self::JidTaken(jid) => {
                 Problem::new(Code::AlreadyExists, "JID_TAKEN", text).with("jid", jid)

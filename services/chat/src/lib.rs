@@ -9,6 +9,7 @@ mod limits;
 mod messages;
 pub mod models;
 mod rpc;
+mod schedules;
 mod serve;
 mod store;
 mod validate;

@@ -1,6 +1,6 @@
 //! The service's life: a pool, a gate, the services behind it, and an end in good order.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use api::chat::v1::{
     bot_service_server::{self, BotServiceServer},
@@ -23,8 +23,9 @@ use crate::{
     error::Fault,
     limits::{Limited, Limits, Room},
     messages::{feed::Feed, writer::Writer},
-    models::{BUILT_WITH, REQUIRES, listing},
+    models::{self, BUILT_WITH, REQUIRES},
     rpc::{Bots, Chats, Schedules},
+    schedules::runner::Runner,
     store::Store,
 };
 
@@ -89,6 +90,9 @@ pub async fn serve(
     let (writer, writing) = Writer::start(store.clone(), feed.clone(), limits.queue.get());
     let calls = Room::new("calls", limits.requests);
     let streams = Room::new("streams", limits.streams);
+    let runner = Arc::new(Runner::new(store.clone(), feed.clone()));
+    let schedules = Schedules::new(store.clone(), writer.clone(), Arc::clone(&runner));
+    let running = tokio::spawn(async move { runner.run().await });
     let chats = ChatServiceServer::new(Chats::new(store, writer, feed, streams));
     let mut routes = Routes::builder();
     server::add_reflection(&mut routes)?;
@@ -96,12 +100,15 @@ pub async fn serve(
     routes.add_service(gate.readiness_service());
     routes.add_service(gate.guard(Limited::new(chats, calls.clone())));
     routes.add_service(gate.guard(Limited::new(BotServiceServer::new(Bots), calls.clone())));
-    routes.add_service(gate.guard(Limited::new(ScheduleServiceServer::new(Schedules), calls)));
+    routes.add_service(gate.guard(Limited::new(ScheduleServiceServer::new(schedules), calls)));
     let mut exporter = Exporter::default();
     gate.register(&mut exporter.registry);
     let ending = async {
         stopping.cancelled().await;
         gate.shutdown(NOTICE).await;
+        // What is due from now on is another replica's. A run is one transaction: it is cut off
+        // whole.
+        running.abort();
     };
     let served = server::serve(listeners, routes.routes(), exporter, ending).await;
     // It stores what was handed in, and ends with the services that hold its handles.
@@ -131,7 +138,7 @@ async fn gate(schema_url: Uri, mode: Mode, database: &Database) -> Result<Gate, 
         })
         .models({
             let database = database.clone();
-            move || models(database.clone())
+            move || answering(database.clone())
         });
     Ok(builder.build().await)
 }
@@ -151,8 +158,8 @@ async fn identity(database: Database) -> Result<String, ProofError> {
     database.identity(&mut connection).await.map_err(|error| untried(&error))
 }
 
-/// The gate's third proof: the models' own query is answered.
-async fn models(database: Database) -> Result<String, ProofError> {
+/// The gate's third proof: the database has every column of every model.
+async fn answering(database: Database) -> Result<String, ProofError> {
     match answer(&database).await? {
         Ok(()) => Ok("the tables answer as the models need them".into()),
         Err(refusal) => {
@@ -166,8 +173,8 @@ async fn answer(database: &Database) -> Result<Result<(), diesel::result::Error>
     let mut refusal = Ok(());
     for _ in 0..2 {
         let mut connection = database.connection().await.map_err(|error| untried(&error))?;
-        refusal = match listing::page(&mut connection, None, None, 1).await {
-            Ok(_) => return Ok(Ok(())),
+        refusal = match models::answer(&mut connection).await {
+            Ok(()) => return Ok(Ok(())),
             Err(error) if Fault::of(&error) == Fault::Schema => Err(error),
             Err(error) => return Err(untried(&error)),
         };

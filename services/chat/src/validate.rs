@@ -5,7 +5,7 @@ use common::{
     database::types::{Json, Time},
     status::Problem,
 };
-use prost_types::{Struct, Timestamp};
+use prost_types::{FieldMask, Struct, Timestamp};
 
 use uuid::Uuid;
 
@@ -97,6 +97,19 @@ pub fn time(field: &str, value: Option<Timestamp>) -> Result<Option<Time>, Probl
 
 /// The times that a `Timestamp` may have, in seconds; every text of them has one width.
 const KEPT: std::ops::Range<i64> = -62_135_596_800..253_402_300_800;
+
+/// Which of these fields an update sets: all of them, where the mask is empty.
+pub fn mask<const N: usize>(
+    mask: Option<FieldMask>,
+    fields: [&str; N],
+) -> Result<[bool; N], Problem> {
+    let paths = mask.unwrap_or_default().paths;
+    if let Some(path) = paths.iter().find(|path| !fields.contains(&path.as_str())) {
+        let what = format!("'{path}' cannot be updated: {} can", fields.join(", "));
+        return Err(Problem::invalid("update_mask", "UPDATE_MASK_UNKNOWN_PATH", what));
+    }
+    Ok(fields.map(|field| paths.is_empty() || paths.iter().any(|path| path == field)))
+}
 
 fn missing(field: &str) -> Problem {
     Problem::invalid(field, "FIELD_REQUIRED", "required")

@@ -8,8 +8,28 @@ pub mod import;
 pub mod listing;
 pub mod message;
 mod row;
+pub mod running;
+pub mod schedule;
 pub mod sending;
 pub mod tables;
+
+use chat::Chat;
+use common::{database::Connection, with_conn};
+use diesel::{QueryDsl as _, QueryResult, SelectableHelper as _};
+use diesel_async::RunQueryDsl as _;
+use message::Message;
+use schedule::Schedule;
+use tables::{chats, messages, scheduled_messages};
+
+/// Asks for every column of every model, and for no row.
+pub async fn answer(connection: &mut Connection) -> QueryResult<()> {
+    with_conn!(connection, c => {
+        chats::table.select(Chat::as_select()).limit(0).load(c).await?;
+        messages::table.select(Message::as_select()).limit(0).load(c).await?;
+        scheduled_messages::table.select(Schedule::as_select()).limit(0).load(c).await?;
+    });
+    Ok(())
+}
 
 /// The oldest revision that this build can run on: every table and column is there. A Downgrade
 /// below it is refused while a replica lives; the gate asks for the one that it was built with.

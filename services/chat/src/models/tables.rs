@@ -7,6 +7,11 @@ use diesel::{query_builder::QueryId, sql_types::SqlType};
 #[diesel(postgres_type(name = "chat_type_enum"), sqlite_type(name = "Text"))]
 pub struct ChatTypeEnum;
 
+/// The kind of a schedule: `schedule_type_enum` on PostgreSQL, text on SQLite.
+#[derive(Clone, Copy, Debug, Default, QueryId, SqlType)]
+#[diesel(postgres_type(name = "schedule_type_enum"), sqlite_type(name = "Text"))]
+pub struct ScheduleTypeEnum;
+
 diesel::table! {
     use diesel::sql_types::{Nullable, Text};
     use common::database::types::{Instant, JsonDocument};
@@ -55,6 +60,40 @@ diesel::table! {
         metadata -> JsonDocument,
         /// When the server took it.
         sent_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Bool, Nullable, Text};
+    use common::database::types::{Instant, JsonDocument};
+    use super::ScheduleTypeEnum;
+
+    /// What is to be said when its time comes.
+    scheduled_messages (id) {
+        /// A UUID, as text.
+        id -> Text,
+        /// The chat that it is said in.
+        chat_id -> Text,
+        /// What is said.
+        message -> Text,
+        /// Once, or by cron.
+        schedule_type -> ScheduleTypeEnum,
+        /// A time, or five cron fields.
+        schedule_expression -> Text,
+        /// The zone whose clock counts.
+        timezone -> Text,
+        /// The run that it stands at; null where none is to come.
+        next_run_at -> Nullable<Instant>,
+        /// When it was last sent.
+        last_run_at -> Nullable<Instant>,
+        /// Whether it is to be sent.
+        enabled -> Bool,
+        /// A JSON object.
+        metadata -> JsonDocument,
+        /// When it was made.
+        created_at -> Instant,
+        /// When somebody last changed it.
+        updated_at -> Instant,
     }
 }
 

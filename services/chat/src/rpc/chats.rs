@@ -8,7 +8,6 @@ use api::chat::v1::{
 use chrono::DateTime;
 use common::{database::types::Time, page, status::Problem};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use prost_types::FieldMask;
 use uuid::Uuid;
 
 use super::convert;
@@ -94,7 +93,7 @@ pub(super) async fn update(
 ) -> Result<UpdateChatResponse, Error> {
     let chat = validate::required("chat", request.chat)?;
     let id = validate::id("chat.id", chat.id)?;
-    let [name, kind, metadata] = masked(request.update_mask, ["name", "type", "metadata"])?;
+    let [name, kind, metadata] = validate::mask(request.update_mask, ["name", "type", "metadata"])?;
     let changes = ChatChanges {
         name: name
             .then(|| validate::optional_text("chat.name", chat.name, NAME_LENGTH))
@@ -120,16 +119,6 @@ pub(super) async fn delete(
     } else {
         Err(Error::ChatNotFound(id))
     }
-}
-
-/// Which of these fields an update sets: all of them, where the mask is empty.
-fn masked<const N: usize>(mask: Option<FieldMask>, fields: [&str; N]) -> Result<[bool; N], Error> {
-    let paths = mask.unwrap_or_default().paths;
-    if let Some(path) = paths.iter().find(|path| !fields.contains(&path.as_str())) {
-        let what = format!("'{path}' cannot be updated: {} can", fields.join(", "));
-        return Err(Problem::invalid("update_mask", "UPDATE_MASK_UNKNOWN_PATH", what).into());
-    }
-    Ok(fields.map(|field| paths.is_empty() || paths.iter().any(|path| path == field)))
 }
 
 /// A chat's place in the listing, as a page token keeps it.

@@ -1,6 +1,6 @@
 //! Rows as the wire has them.
 
-use api::chat::v1 as wire;
+use api::chat::v1::{self as wire, schedule::When};
 use common::{
     convert::{timestamp, to_struct},
     database::types::Time,
@@ -11,6 +11,7 @@ use crate::{
     models::{
         chat::{Chat, ChatType},
         message::Message,
+        schedule::{Kind, Schedule},
     },
 };
 
@@ -39,6 +40,29 @@ pub(super) fn message(message: &Message) -> wire::Message {
         metadata: Some(to_struct(message.metadata.0.clone())),
         sent_at: Some(timestamp(message.sent_at.utc())),
         cursor: cursor(message.position),
+    }
+}
+
+/// A row as the wire has it.
+pub(super) fn schedule(schedule: Schedule) -> wire::Schedule {
+    let when = match schedule.kind {
+        Kind::Once => {
+            Time::try_from(schedule.expression).ok().map(|at| When::Once(timestamp(at.utc())))
+        }
+        Kind::Cron => Some(When::Cron(schedule.expression)),
+    };
+    wire::Schedule {
+        id: schedule.id,
+        chat_id: schedule.chat_id,
+        message: schedule.message,
+        when,
+        timezone: schedule.timezone,
+        enabled: schedule.enabled,
+        metadata: Some(to_struct(schedule.metadata.0)),
+        next_run_at: schedule.next_run_at.map(Time::utc).map(timestamp),
+        last_run_at: schedule.last_run_at.map(Time::utc).map(timestamp),
+        created_at: Some(timestamp(schedule.created_at.utc())),
+        updated_at: Some(timestamp(schedule.updated_at.utc())),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::{
 
 const SENDER_LENGTH: usize = 255;
 /// In bytes.
-const BODY_SIZE: usize = 64 * 1024;
+pub(super) const BODY_SIZE: usize = 64 * 1024;
 /// In bytes of JSON.
 const METADATA_SIZE: usize = 64 * 1024;
 

@@ -10,5 +10,4 @@ mod schedules;
 mod service;
 
 pub use bots::Bots;
-pub use schedules::Schedules;
-pub use service::Chats;
+pub use service::{Chats, Schedules};

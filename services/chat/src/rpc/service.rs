@@ -1,21 +1,26 @@
-//! chat.v1.ChatService: the table of its methods.
+//! chat.v1.ChatService and chat.v1.ScheduleService: the tables of their methods.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use api::chat::v1::{
-    CreateChatRequest, CreateChatResponse, DeleteChatRequest, DeleteChatResponse, GetChatRequest,
-    GetChatResponse, ImportChatsRequest, ImportChatsResponse, ListChatsRequest, ListChatsResponse,
-    ListMessagesRequest, ListMessagesResponse, SendMessageRequest, SendMessageResponse,
-    SubscribeRequest, SubscribeResponse, UpdateChatRequest, UpdateChatResponse,
-    chat_service_server::ChatService,
+    CreateChatRequest, CreateChatResponse, CreateScheduleRequest, CreateScheduleResponse,
+    DeleteChatRequest, DeleteChatResponse, DeleteScheduleRequest, DeleteScheduleResponse,
+    GetChatRequest, GetChatResponse, GetScheduleRequest, GetScheduleResponse, ImportChatsRequest,
+    ImportChatsResponse, ListChatsRequest, ListChatsResponse, ListMessagesRequest,
+    ListMessagesResponse, ListSchedulesRequest, ListSchedulesResponse, RunScheduleRequest,
+    RunScheduleResponse, SendMessageRequest, SendMessageResponse, SubscribeRequest,
+    SubscribeResponse, UpdateChatRequest, UpdateChatResponse, UpdateScheduleRequest,
+    UpdateScheduleResponse, chat_service_server::ChatService,
+    schedule_service_server::ScheduleService,
 };
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{chats, import, messages};
+use super::{chats, import, messages, schedules};
 use crate::{
     limits::Room,
     messages::{feed::Feed, writer::Writer},
+    schedules::runner::Runner,
     store::Store,
 };
 
@@ -104,6 +109,68 @@ impl ChatService for Chats {
         self.store.reply(subscribed.map(|messages| -> Self::SubscribeStream {
             Box::pin(self.store.gate().while_open(messages))
         }))
+    }
+}
+
+/// chat.v1.ScheduleService.
+pub struct Schedules {
+    store: Store,
+    writer: Writer,
+    runner: Arc<Runner>,
+}
+
+impl Schedules {
+    /// The service on this store, with the writer and the task that sends what is due.
+    pub(crate) const fn new(store: Store, writer: Writer, runner: Arc<Runner>) -> Self {
+        Self { store, writer, runner }
+    }
+}
+
+#[tonic::async_trait]
+impl ScheduleService for Schedules {
+    async fn create_schedule(
+        &self,
+        request: Request<CreateScheduleRequest>,
+    ) -> Result<Response<CreateScheduleResponse>, Status> {
+        let created = schedules::create(&self.store, &self.runner, request.into_inner()).await;
+        self.store.reply(created)
+    }
+
+    async fn get_schedule(
+        &self,
+        request: Request<GetScheduleRequest>,
+    ) -> Result<Response<GetScheduleResponse>, Status> {
+        self.store.reply(schedules::get(&self.store, request.into_inner()).await)
+    }
+
+    async fn list_schedules(
+        &self,
+        request: Request<ListSchedulesRequest>,
+    ) -> Result<Response<ListSchedulesResponse>, Status> {
+        self.store.reply(schedules::list(&self.store, request.into_inner()).await)
+    }
+
+    async fn update_schedule(
+        &self,
+        request: Request<UpdateScheduleRequest>,
+    ) -> Result<Response<UpdateScheduleResponse>, Status> {
+        let updated = schedules::update(&self.store, &self.runner, request.into_inner()).await;
+        self.store.reply(updated)
+    }
+
+    async fn delete_schedule(
+        &self,
+        request: Request<DeleteScheduleRequest>,
+    ) -> Result<Response<DeleteScheduleResponse>, Status> {
+        self.store.reply(schedules::delete(&self.store, request.into_inner()).await)
+    }
+
+    async fn run_schedule(
+        &self,
+        request: Request<RunScheduleRequest>,
+    ) -> Result<Response<RunScheduleResponse>, Status> {
+        let ran = schedules::run(&self.store, &self.writer, request.into_inner()).await;
+        self.store.reply(ran)
     }
 }
 

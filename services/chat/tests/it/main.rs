@@ -25,4 +25,6 @@ mod plans;
 #[cfg(test)]
 mod ready;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod subscribe;

@@ -5,7 +5,7 @@
 //! statements again and again inside its own process.
 
 mod postgres;
-mod sqlite;
+pub(super) mod sqlite;
 
 use std::{
     collections::{HashMap, HashSet},

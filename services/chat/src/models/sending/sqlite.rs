@@ -22,24 +22,30 @@ pub(super) fn store(
 ) -> QueryResult<Vec<(String, i64)>> {
     // What a caller was told is there must survive a power cut; a batch pays for it once.
     connection.batch_execute("PRAGMA synchronous = FULL")?;
-    connection.immediate_transaction(|connection| {
-        let mut stored = Vec::with_capacity(batch.len());
-        let mut newest: HashMap<&str, Time> = HashMap::new();
-        for message in batch {
-            if let Some(position) = insert(connection, message)? {
-                stored.push((message.id.clone(), position));
-                let newest = newest.entry(&message.chat_id).or_insert(message.sent_at);
-                *newest = message.sent_at.max(*newest);
-            }
+    connection.immediate_transaction(|connection| store_within(connection, batch))
+}
+
+/// The same, in a transaction that is open already.
+pub(in crate::models) fn store_within(
+    connection: &mut SqliteConnection,
+    batch: &[NewMessage],
+) -> QueryResult<Vec<(String, i64)>> {
+    let mut stored = Vec::with_capacity(batch.len());
+    let mut newest: HashMap<&str, Time> = HashMap::new();
+    for message in batch {
+        if let Some(position) = insert(connection, message)? {
+            stored.push((message.id.clone(), position));
+            let newest = newest.entry(&message.chat_id).or_insert(message.sent_at);
+            *newest = message.sent_at.max(*newest);
         }
-        for (chat_id, sent_at) in newest {
-            let earlier = chats::last_message_at.is_null().or(chats::last_message_at.lt(sent_at));
-            diesel::update(chats::table.find(chat_id).filter(earlier))
-                .set(chats::last_message_at.eq(sent_at))
-                .execute(connection)?;
-        }
-        Ok(stored)
-    })
+    }
+    for (chat_id, sent_at) in newest {
+        let earlier = chats::last_message_at.is_null().or(chats::last_message_at.lt(sent_at));
+        diesel::update(chats::table.find(chat_id).filter(earlier))
+            .set(chats::last_message_at.eq(sent_at))
+            .execute(connection)?;
+    }
+    Ok(stored)
 }
 
 fn insert(connection: &mut SqliteConnection, message: &NewMessage) -> QueryResult<Option<i64>> {
