@@ -81,6 +81,14 @@ impl Process {
         .await
     }
 
+    /// Its process id.
+    ///
+    /// # Panics
+    /// It has ended.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("the process runs")
+    }
+
     /// Its lines so far, standard output and standard error as they came.
     pub fn output(&self) -> Vec<String> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()

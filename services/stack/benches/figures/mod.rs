@@ -1,0 +1,51 @@
+//! What the benchmarks share: when a step was committed, and how times are told.
+
+use std::{
+    fmt,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use testing::{Backend, TestDatabase};
+
+/// The figure, or a small one where `cargo test --benches` only wants to see that it runs.
+pub fn rounds(figure: usize) -> usize {
+    if std::env::args().any(|argument| argument == "--bench") { figure } else { 2 }
+}
+
+/// When the newest step was committed: the time that its own record in the ledger carries, by the
+/// database's clock, which must be this machine's. It is written last before the COMMIT, so that
+/// what is counted from it has the COMMIT in it.
+pub async fn committed(backend: Backend, database: &TestDatabase) -> SystemTime {
+    let micros = match backend {
+        Backend::Postgres => "(extract(epoch from committed_at) * 1000000)::bigint",
+        Backend::Sqlite => {
+            "strftime('%s', committed_at) * 1000000 + cast(substr(committed_at, 21) as integer)"
+        }
+    };
+    let newest = format!("select {micros} from schemagate_steps order by id desc limit 1");
+    let found = database.column(&newest).await.into_iter().flatten().next().unwrap();
+    UNIX_EPOCH + Duration::from_micros(found.parse().unwrap())
+}
+
+/// Times, told as `p50 1.2 ms, p99 3.4 ms, max 5.6 ms of 200`.
+#[derive(Default)]
+pub struct Spread(Vec<Duration>);
+
+impl Spread {
+    /// Adds what passed between two moments.
+    pub fn add(&mut self, from: SystemTime, to: SystemTime) {
+        self.0.push(to.duration_since(from).unwrap());
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sorted = self.0.clone();
+        sorted.sort();
+        let last = sorted.len() - 1;
+        let at = |share: usize| sorted[(sorted.len() * share / 100).min(last)].as_secs_f64() * 1e3;
+        let max = sorted[last].as_secs_f64() * 1e3;
+        let count = sorted.len();
+        write!(f, "p50 {:.1} ms, p99 {:.1} ms, max {max:.1} ms of {count}", at(50), at(99))
+    }
+}
