@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Keeps a dependent registered. Dropped, the dependent has said goodbye.
 pub struct Lease {
+    service: String,
+    instance: String,
     registered: watch::Receiver<bool>,
     _open: DropGuard,
 }
@@ -34,10 +36,16 @@ impl Lease {
         stopping: &CancellationToken,
     ) -> Self {
         let open = CancellationToken::new();
+        let (service, instance) = (dependent.service.clone(), dependent.instance.clone());
         let keeper = Keeper { observer: observer.clone(), dependent, holder: holder.into() };
         let (told, registered) = watch::channel(keeper.register().await);
         tokio::spawn(keeper.keep(told, open.clone(), stopping.clone()));
-        Self { registered, _open: open.drop_guard() }
+        Self { service, instance, registered, _open: open.drop_guard() }
+    }
+
+    /// Whether this is whose lease it is.
+    pub fn is_of(&self, dependent: &Dependent) -> bool {
+        self.service == dependent.service && self.instance == dependent.instance
     }
 
     /// Waits until the dependent is registered. True where it was not before: what was read of

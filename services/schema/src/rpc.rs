@@ -76,17 +76,20 @@ impl Service {
 type Watching<S> = (Pin<Box<S>>, Option<Lease>, Arc<Observer>);
 
 /// The next state for a watcher. A dependent hears of a schema at head only once it is registered,
-/// and then as it is since.
+/// and then as it is since; and of itself alone.
 async fn tell<S: Stream<Item = SchemaState>>(
     (mut states, mut lease, observer): Watching<S>,
 ) -> Option<(Result<WatchResponse, Status>, Watching<S>)> {
     let mut state = states.next().await?;
-    if let Some(lease) = &mut lease
-        && state.at_head
-        && lease.settle().await
-        && let Ok(since) = observer.current().await
-    {
-        state = since;
+    if let Some(lease) = &mut lease {
+        if state.at_head
+            && lease.settle().await
+            && let Ok(since) = observer.current().await
+        {
+            state = since;
+        }
+        // Of all to all would be the square of their number, at every step of an operation.
+        state.dependents.retain(|dependent| lease.is_of(dependent));
     }
     Some((Ok(WatchResponse { state: Some(state) }), (states, lease, observer)))
 }

@@ -49,8 +49,10 @@ async fn every_server_knows_them_and_they_stand_in_the_way(backend: Backend) {
     here.upgrade("head").await.unwrap();
     let mut one = watch(&here, "one", "0002").await;
     assert!(next(&mut one).await.at_head);
-    let two = watch(&here, "two", "0003").await;
+    let mut two = watch(&here, "two", "0003").await;
     assert_eq!(names(&there).await, ["one", "two"]);
+    let told = next(&mut two).await.dependents;
+    assert_eq!(told.iter().map(|dependent| &dependent.instance).collect::<Vec<_>>(), ["two"]);
 
     let refusal = downgrade(&there, down("0001", false)).await.unwrap_err();
     let seen = (refusal.code(), reason(&refusal));
