@@ -7,6 +7,7 @@ use std::{
     io::Write as _,
     net::SocketAddr,
     pin::pin,
+    process::ExitCode,
     time::Duration,
 };
 
@@ -68,6 +69,21 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
     })
+}
+
+/// Runs a program to its end, and no longer: a thread that is still busy ends with the process, and
+/// a transaction that it holds open is rolled back by that.
+pub fn run(program: impl Future<Output = ExitCode>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let status = runtime.block_on(program);
+    runtime.shutdown_background();
+    status
 }
 
 /// Tells whoever started the process where a service can be called: one line on standard output,

@@ -208,6 +208,14 @@ impl OperationError {
             EngineError::Dependents(names) => Self::Dependents(names),
             EngineError::Bookkeeping(cause) => Self::Bookkeeping(cause),
             EngineError::Unreachable(cause) => Self::Unreachable { cause },
+            EngineError::Abandoned => Self::Stopping(match half {
+                true => format!(
+                    "{} was stopped half way: what is committed of it is kept, and the next \
+                     operation goes on behind it",
+                    step_name(&revision)
+                ),
+                false => format!("{} was rolled back", step_name(&revision)),
+            }),
             EngineError::LockLost => Self::Unreachable { cause: EngineError::LockLost.to_string() },
         }
     }

@@ -23,4 +23,4 @@ mod serve;
 mod state;
 mod target;
 
-pub use serve::{Config, Error, serve};
+pub use serve::{Config, Error, STEP_GRACE, serve};

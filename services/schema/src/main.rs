@@ -3,14 +3,13 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
-use common::telemetry;
+use common::{server, telemetry};
 use schema::cli::Cli;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Err(error) = telemetry::init(&cli.telemetry) {
         Cli::command().error(ErrorKind::ValueValidation, format!("--log: {error}")).exit();
     }
-    cli.command.run().await
+    server::run(cli.command.run())
 }

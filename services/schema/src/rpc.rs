@@ -40,7 +40,7 @@ pub struct Service {
 type Streaming<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 impl Service {
-    /// A service that ends its streams at `stopping`.
+    /// A service that ends its Watches at `stopping`.
     pub fn new(
         observer: Arc<Observer>,
         operations: Arc<Operations>,
@@ -123,7 +123,10 @@ impl SchemaService for Service {
                 Some((watcher.next().await?, watcher))
             }));
         let responses = stream::unfold((Box::pin(states), lease, observer), tell);
-        Ok(Response::new(Box::pin(responses.take_until(self.stopping.clone().cancelled_owned()))))
+        let stopped = self.stopping.clone().cancelled_owned();
+        let end = || Err(OperationError::Stopping("another replica answers".into()).into());
+        let end = stream::once(async move { end() });
+        Ok(Response::new(Box::pin(responses.take_until(stopped).chain(end))))
     }
 
     type UpgradeStream = Streaming<UpgradeResponse>;

@@ -30,6 +30,13 @@ const CONNECTIONS: usize = 4;
 /// How often an upgrade on start is tried again while the database cannot be reached.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long the step in hand may go on once the service ends, if not said: with the drain after
+/// it, less than the half minute that Kubernetes gives.
+pub const STEP_GRACE: Duration = Duration::from_secs(8);
+
+/// How long an operation may take to end after that.
+const DRAIN: Duration = Duration::from_secs(10);
+
 /// What the service needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -39,6 +46,8 @@ pub struct Config {
     pub upgrade_on_start: bool,
     /// The revisions that are served instead of the built-in ones.
     pub revisions: Option<Vec<Revision>>,
+    /// How long the step in hand may go on once the service ends, before it is rolled back.
+    pub step_grace: Duration,
 }
 
 /// Why the service cannot serve.
@@ -63,7 +72,8 @@ pub enum Error {
     Serve(#[from] tonic::transport::Error),
 }
 
-/// Serves on its listeners until `stopping`. An operation in hand finishes its step.
+/// Serves on its listeners until `stopping`. The step in hand is finished, or rolled back once it
+/// had its grace, and whoever called hears which.
 ///
 /// # Errors
 /// The database's file cannot be made, or the listener fails. A database that cannot be reached,
@@ -83,7 +93,7 @@ pub async fn serve(
     let promises = Promises::of(catalog::dialect(&config.database), line.iter())?;
     let inspector = Inspector::new(promises);
     let observer = Arc::new(Observer::new(database, line, inspector, engine.clone()));
-    let operations = Operations::new(observer.clone(), engine, stopping.clone());
+    let operations = Operations::new(observer.clone(), engine, stopping.clone(), config.step_grace);
 
     let watching = tokio::spawn({
         let (observer, stopping) = (observer.clone(), stopping.clone());
@@ -113,12 +123,16 @@ pub async fn serve(
             // Ends the streams that watch it, which would hold up the end.
             health.clear_service_status(service).await;
         }
+        // Who follows an operation stays to hear how it ended.
+        let limit = config.step_grace + DRAIN;
+        if tokio::time::timeout(limit, operations.drained()).await.is_err() {
+            tracing::warn!("an operation has not ended after {limit:?}; it is left");
+        }
     };
-    server::serve(listeners, routes.routes(), exporter, ending).await?;
-    operations.drained().await;
+    let served = server::serve(listeners, routes.routes(), exporter, ending).await;
     // It ends with `stopping`, and never fails.
     let _ = watching.await;
-    Ok(())
+    Ok(served?)
 }
 
 /// SQLite's file, empty, where there is none: readers open it and never make it.

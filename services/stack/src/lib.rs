@@ -60,8 +60,12 @@ pub async fn run(args: Args, stopping: CancellationToken) -> Result<(), Error> {
     server::announce("schema", &schema_listener)?;
     server::announce("chat", &chat_listener)?;
 
-    let schema_config =
-        schema::Config { database: database.clone(), upgrade_on_start: true, revisions: None };
+    let schema_config = schema::Config {
+        step_grace: schema::STEP_GRACE,
+        database: database.clone(),
+        upgrade_on_start: true,
+        revisions: None,
+    };
     let schema_url = format!("http://{}", schema_listener.local_addr()?);
     let schema_url = schema_url.parse().map_err(io::Error::other)?;
     let mut chat_config = chat::Config::new(database, schema_url);

@@ -6,9 +6,11 @@ use clap::Parser as _;
 use common::{database::chain, server, telemetry};
 use stack::Args;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    server::run(serve(Args::parse()))
+}
+
+async fn serve(args: Args) -> ExitCode {
     let result = async {
         telemetry::init(&args.telemetry)?;
         stack::run(args, server::asked_to_end()?).await?;

@@ -35,6 +35,7 @@ impl Fixture {
         let url = database.url();
         let (listener, schema) = loopback().await;
         let config = schema::Config {
+            step_grace: schema::STEP_GRACE,
             database: url.parse().unwrap(),
             upgrade_on_start: false,
             revisions: None,

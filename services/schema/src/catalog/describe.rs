@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::Catalog;
 use crate::{
-    engine::{Direction, Engine, EngineError, Step},
+    engine::{Direction, Engine, EngineError, Fate, Step},
     operations::LOCK_TIMEOUT,
 };
 
@@ -80,6 +80,7 @@ async fn through(url: &DatabaseUrl, revisions: &[Revision]) -> Result<Vec<Catalo
             direction: Direction::Up,
             lock_timeout: LOCK_TIMEOUT,
             threat: None,
+            fate: Fate::default(),
         };
         let failed = |source| DescribeError::Revision { revision: revision.id.to_string(), source };
         session.run(&step, &|_, _| {}).await.map_err(failed)?;

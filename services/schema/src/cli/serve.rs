@@ -9,7 +9,7 @@ use common::{
 };
 use revisions::Metadata;
 
-use crate::{Config, catalog};
+use crate::{Config, STEP_GRACE, catalog};
 
 /// Where the service is.
 #[derive(Clone, Debug, Args)]
@@ -45,6 +45,9 @@ pub struct ServeArgs {
     /// such a directory for each database, postgres/ and sqlite/.
     #[arg(long, env = "SCHEMA_MIGRATIONS_DIR")]
     pub migrations_dir: Option<PathBuf>,
+    /// How long the step in hand may go on after SIGTERM, such as 2m. Then it is rolled back.
+    #[arg(long, env = "SCHEMA_STEP_GRACE", value_name = "TIME", default_value_t = STEP_GRACE.into())]
+    pub step_grace: humantime::Duration,
 }
 
 impl ServeArgs {
@@ -63,6 +66,7 @@ impl ServeArgs {
             database: self.database_url.clone(),
             upgrade_on_start: self.upgrade_on_start,
             revisions: self.migrations_dir.as_ref().map(read).transpose()?,
+            step_grace: self.step_grace.into(),
         })
     }
 

@@ -8,6 +8,8 @@ use common::{
     cli::{Failure, Output},
     convert::time,
 };
+use tonic::Status;
+use tonic_types::StatusExt as _;
 
 use super::{client::Client, current::standing};
 
@@ -21,12 +23,23 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<ExitCode, Failure> {
     let mut states = client.watch(WatchRequest::default()).await?.into_inner();
-    while let Some(response) = states.message().await? {
-        let state = response.state.unwrap_or_default();
-        output.result(&state, &words(&state))?;
+    loop {
+        match states.message().await {
+            Ok(Some(response)) => {
+                let state = response.state.unwrap_or_default();
+                output.result(&state, &words(&state))?;
+            }
+            Ok(None) => break,
+            Err(status) if shuts_down(&status) => break,
+            Err(status) => return Err(status.into()),
+        }
     }
     output.note("the schema service ended the stream: it shuts down");
     Ok(ExitCode::SUCCESS)
+}
+
+fn shuts_down(status: &Status) -> bool {
+    status.get_details_error_info().is_some_and(|info| info.reason == "SHUTTING_DOWN")
 }
 
 /// `12:00:00Z 0001: the schema is at 0001 and has 2 to go …`.

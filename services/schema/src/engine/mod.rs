@@ -7,6 +7,7 @@
 mod pieces;
 mod postgres;
 mod sqlite;
+mod stop;
 
 use std::{fmt, time::Duration};
 
@@ -17,6 +18,7 @@ use revisions::{Dialect, Revision, statements::Statement};
 use crate::{dependents::Threat, ledger::Position};
 
 pub use pieces::{IndexState, Tell};
+pub use stop::{Fate, Stopper};
 
 /// Up, or down.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -58,6 +60,8 @@ pub struct Step {
     pub lock_timeout: Duration,
     /// Which dependents must not be there when it is committed.
     pub threat: Option<Threat>,
+    /// Whether it may still commit.
+    pub fate: Fate,
 }
 
 impl Step {
@@ -135,6 +139,9 @@ pub enum EngineError {
     /// A statement of the migration failed.
     #[error("{0}")]
     Statement(StatementError),
+    /// It was stopped from outside.
+    #[error("it was stopped")]
+    Abandoned,
 }
 
 /// Where sessions come from.
@@ -213,6 +220,22 @@ impl Session {
         match self {
             Self::Postgres(session) => session.run(step).await,
             Self::Sqlite(session) => session.run(step).await,
+        }
+    }
+
+    /// What stops a run of this session.
+    pub fn stopper(&self) -> Stopper {
+        match self {
+            Self::Postgres(session) => Stopper::Postgres(session.cancel_token()),
+            Self::Sqlite(_) => Stopper::Sqlite,
+        }
+    }
+
+    /// Whether its connection was left to a run that was stopped.
+    pub const fn is_lost(&self) -> bool {
+        match self {
+            Self::Postgres(_) => false,
+            Self::Sqlite(session) => session.is_lost(),
         }
     }
 

@@ -19,7 +19,7 @@ use revisions::{
     statements::{self, Statement, line_of},
 };
 use tokio_postgres::{
-    Client, NoTls,
+    CancelToken, Client, NoTls,
     error::{DbError, ErrorPosition, SqlState},
 };
 
@@ -159,6 +159,10 @@ impl Session {
         Ok(())
     }
 
+    pub(super) fn cancel_token(&self) -> CancelToken {
+        self.work.cancel_token()
+    }
+
     pub(super) async fn run(&mut self, step: &Step) -> Result<(), EngineError> {
         let body = statements::executable(Dialect::Postgres, step.sql());
         self.flight(step, &body, 1, &[Entry::Step]).await
@@ -174,6 +178,7 @@ impl Session {
         first: usize,
         entries: &[Entry<'_>],
     ) -> Result<(), EngineError> {
+        step.fate.check()?;
         if self.lock.is_closed() {
             return Err(EngineError::LockLost);
         }

@@ -4,6 +4,8 @@
 //! The lock is not `BEGIN IMMEDIATE`, which would keep the application from writing for as long
 //! as an operation lasts.
 
+mod body;
+
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
@@ -14,11 +16,9 @@ use std::{
 use common::database::{chain, is_busy, sqlite_uri, types::Time};
 use diesel::{
     SqliteConnection,
-    connection::{BoxableConnection, SimpleConnection as _},
-    migration::{self, Migration, MigrationMetadata, MigrationName, MigrationVersion},
+    connection::SimpleConnection as _,
     prelude::*,
     sql_types::{Nullable, Text},
-    sqlite::Sqlite,
 };
 use diesel_migrations::MigrationHarness as _;
 use revisions::{
@@ -26,6 +26,7 @@ use revisions::{
     statements::{self, Statement},
 };
 
+use self::body::Body;
 use super::{Direction, EngineError, StatementError, Step, first_words};
 use crate::ledger::{self, NewStep, Position, schemagate_positions};
 
@@ -38,7 +39,7 @@ pub struct Engine {
 pub struct Session {
     /// Locked as long as it is open: a process that dies closes it.
     _lock: File,
-    /// Away while a step runs; lost if that panicked.
+    /// Away while a step runs; lost if that panicked, or was left.
     connection: Option<SqliteConnection>,
 }
 
@@ -82,6 +83,10 @@ impl Engine {
 }
 
 impl Session {
+    pub(super) const fn is_lost(&self) -> bool {
+        self.connection.is_none()
+    }
+
     pub(super) async fn prepare(&mut self) -> Result<(), EngineError> {
         self.with(|connection| {
             // Who waits here has a deadline of its own, and comes again.
@@ -96,8 +101,7 @@ impl Session {
     pub(super) async fn run(&mut self, step: &Step) -> Result<(), EngineError> {
         let step = step.clone();
         self.with(move |connection| {
-            settle(connection, &step)?;
-            connection.immediate_transaction(|connection| {
+            transact(connection, &step, |connection| {
                 nobody_breaks(connection, &step)?;
                 apply(connection, &step, step.sql())
             })
@@ -129,8 +133,7 @@ impl Session {
         let (step, after) = (step.clone(), after.clone());
         let (text, line) = (statement.text.to_owned(), statement.line);
         self.with(move |connection| {
-            settle(connection, &step)?;
-            connection.immediate_transaction(|connection| {
+            transact(connection, &step, |connection| {
                 nobody_breaks(connection, &step)?;
                 connection
                     .batch_execute(&text)
@@ -168,8 +171,7 @@ impl Session {
     pub(super) async fn book(&mut self, step: &Step) -> Result<(), EngineError> {
         let step = step.clone();
         self.with(move |connection| {
-            settle(connection, &step)?;
-            connection.immediate_transaction(|connection| {
+            transact(connection, &step, |connection| {
                 // Its statements are committed already: only the bookkeeping is left.
                 apply(connection, &step, "")?;
                 diesel::delete(schemagate_positions::table.find(step.revision.id.as_ref()))
@@ -204,9 +206,25 @@ async fn blocking<R: Send + 'static>(
         .unwrap_or_else(|error| Err(EngineError::Unreachable(error.to_string())))
 }
 
+/// One transaction of a step, unless it is stopped before the commit.
+fn transact(
+    connection: &mut SqliteConnection,
+    step: &Step,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    settle(connection, step)?;
+    step.fate.commits(|seal| {
+        connection.immediate_transaction(|connection| {
+            work(connection)?;
+            seal()
+        })
+    })
+}
+
 /// Foreign keys are off outside of the transaction, where the pragma has an effect: with them on,
 /// a table that is rebuilt would delete its children. What the step leaves is checked instead.
 fn settle(connection: &mut SqliteConnection, step: &Step) -> Result<(), EngineError> {
+    step.fate.check()?;
     let timeout = step.lock_timeout.as_millis().clamp(1, i32::MAX.unsigned_abs().into());
     let settings = format!("PRAGMA busy_timeout = {timeout}; PRAGMA foreign_keys = OFF;");
     connection.batch_execute(&settings).map_err(bookkeeping)
@@ -215,7 +233,7 @@ fn settle(connection: &mut SqliteConnection, step: &Step) -> Result<(), EngineEr
 /// Runs a body and books its step, in the transaction that is open.
 fn apply(connection: &mut SqliteConnection, step: &Step, sql: &str) -> Result<(), EngineError> {
     let started = Instant::now();
-    let body = Body { sql, version: &step.revision.id };
+    let body = Body { sql, version: &step.revision.id, fate: &step.fate };
     match step.direction {
         Direction::Up => connection.run_migration(&body),
         Direction::Down => connection.revert_migration(&body),
@@ -335,53 +353,4 @@ fn record(connection: &mut SqliteConnection, step: &Step, took: Duration) -> Que
         committed_at: Time::now(),
     };
     diesel::insert_into(ledger::schemagate_steps::table).values(row).execute(connection)
-}
-
-/// A body as Diesel's harness runs it: the harness keeps its own table.
-struct Body<'a> {
-    sql: &'a str,
-    version: &'a str,
-}
-
-impl Body<'_> {
-    fn execute(&self, connection: &mut dyn BoxableConnection<Sqlite>) -> migration::Result<()> {
-        for (index, statement) in statements::split(Dialect::Sqlite, self.sql).iter().enumerate() {
-            connection
-                .batch_execute(statement.text)
-                .map_err(|error| refused(index + 1, statement.line, statement.text, &error))?;
-        }
-        Ok(())
-    }
-}
-
-impl Migration<Sqlite> for Body<'_> {
-    fn run(&self, connection: &mut dyn BoxableConnection<Sqlite>) -> migration::Result<()> {
-        self.execute(connection)
-    }
-
-    fn revert(&self, connection: &mut dyn BoxableConnection<Sqlite>) -> migration::Result<()> {
-        self.execute(connection)
-    }
-
-    fn metadata(&self) -> &dyn MigrationMetadata {
-        self
-    }
-
-    fn name(&self) -> &dyn MigrationName {
-        self
-    }
-}
-
-impl MigrationMetadata for Body<'_> {}
-
-impl MigrationName for Body<'_> {
-    fn version(&self) -> MigrationVersion<'_> {
-        self.version.into()
-    }
-}
-
-impl std::fmt::Display for Body<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.version)
-    }
 }

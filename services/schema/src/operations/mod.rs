@@ -5,6 +5,7 @@ mod events;
 mod repair;
 mod run;
 mod stamp;
+mod work;
 
 use std::{
     collections::HashMap,
@@ -60,18 +61,27 @@ pub struct Operations {
     observer: Arc<Observer>,
     engine: Engine,
     stopping: CancellationToken,
+    /// How long a step goes on after that.
+    step_grace: Duration,
     active: Mutex<HashMap<Request, Arc<Events>>>,
     tasks: TaskTracker,
     counts: Counts,
 }
 
 impl Operations {
-    /// None yet. They begin no step after `stopping`.
-    pub fn new(observer: Arc<Observer>, engine: Engine, stopping: CancellationToken) -> Arc<Self> {
+    /// None yet. They begin no step after `stopping`, and stop one that takes longer than its
+    /// grace.
+    pub fn new(
+        observer: Arc<Observer>,
+        engine: Engine,
+        stopping: CancellationToken,
+        step_grace: Duration,
+    ) -> Arc<Self> {
         Arc::new(Self {
             observer,
             engine,
             stopping,
+            step_grace,
             active: Mutex::default(),
             tasks: TaskTracker::new(),
             counts: Counts::default(),
@@ -140,6 +150,12 @@ impl Operations {
     /// What was done here.
     pub const fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Ends when the step in hand has had its grace.
+    async fn overdue(&self) {
+        self.stopping.cancelled().await;
+        tokio::time::sleep(self.step_grace).await;
     }
 
     /// Waits until no operation runs here.

@@ -8,17 +8,17 @@ use rand::RngExt as _;
 use revisions::Revision;
 use tokio::time::Instant;
 
-use super::{Events, Operations, Request, stamp};
+use super::{Events, Operations, Request, stamp, work::Work};
 use crate::{
-    dependents::{self, Threat},
-    engine::{Direction, EngineError, Session, Step},
+    dependents,
+    engine::{Direction, Session},
     error::OperationError,
     history::History,
     ledger, plan,
 };
 
 /// The shortest and the longest pause between two tries for a lock.
-const PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
+pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
 
 pub(super) async fn run(
     operations: &Operations,
@@ -27,6 +27,9 @@ pub(super) async fn run(
     events: &Events,
 ) -> Result<(), OperationError> {
     let deadline = Instant::now() + wait;
+    if operations.stopping.is_cancelled() {
+        return Err(not_begun());
+    }
     if let Some(state) = nothing_to_do(operations, request).await? {
         finished(events, state);
         return Ok(());
@@ -49,7 +52,7 @@ pub(super) async fn run(
     plan::permit(&operations.observer, request, &history, &revisions, &mut connection).await?;
     let operation = begin(request, &history, &revisions);
     while let Err(error) = ledger::begin_forced(&mut connection, &operation, &broken).await {
-        pause_or_give_up(error.into(), deadline).await?;
+        pause_or_give_up(operations, error.into(), deadline).await?;
     }
     drop(connection);
     operations.observer.changed();
@@ -68,7 +71,7 @@ pub(super) async fn run(
     let work = Work { operations, request, events, operation: &operation, deadline, steps_total };
     let result = work.steps(&mut session, revisions.into_iter().zip(threats)).await;
     // The ledger has the end before the lock is free: the next one never finds it running.
-    work.end(&result).await;
+    work.end(session.is_lost(), &result).await;
     drop(session);
     operations.observer.changed();
     let state = result.and(operations.observer.current().await.map_err(Into::into))?;
@@ -89,7 +92,7 @@ fn finished(events: &Events, state: SchemaState) {
     events.tell(Kind::Finished, Event { state: Some(state), fraction: 1.0, ..Event::default() });
 }
 
-fn count(steps: usize) -> u32 {
+pub(super) fn count(steps: usize) -> u32 {
     u32::try_from(steps).unwrap_or(u32::MAX)
 }
 
@@ -124,7 +127,7 @@ pub(super) async fn hold(
     loop {
         match prepare(operations, &mut session, &mut connection).await {
             Ok(history) => return Ok((session, connection, history)),
-            Err(error) => pause_or_give_up(error, deadline).await?,
+            Err(error) => pause_or_give_up(operations, error, deadline).await?,
         }
     }
 }
@@ -151,9 +154,14 @@ async fn prepare(
 
 /// Pauses where the database is busy with another's write and there is time left: SQLite has one
 /// lock for all.
-async fn pause_or_give_up(error: OperationError, deadline: Instant) -> Result<(), OperationError> {
+async fn pause_or_give_up(
+    operations: &Operations,
+    error: OperationError,
+    deadline: Instant,
+) -> Result<(), OperationError> {
     let [_, pause] = PAUSES;
     match error {
+        _ if operations.stopping.is_cancelled() => Err(not_begun()),
         OperationError::Contended { .. } if Instant::now() + pause < deadline => {
             tokio::time::sleep(jittered(pause)).await;
             Ok(())
@@ -175,14 +183,18 @@ async fn lock(operations: &Operations, deadline: Instant) -> Result<Session, Ope
         }
         let stopped = operations.stopping.cancelled();
         if tokio::time::timeout(jittered(pause), stopped).await.is_ok() {
-            return Err(OperationError::Stopping("the operation had not begun".into()));
+            return Err(not_begun());
         }
         pause = (pause * 2).min(longest);
     }
 }
 
+fn not_begun() -> OperationError {
+    OperationError::Stopping("the operation had not begun".into())
+}
+
 /// Between half of it and all of it.
-fn jittered(pause: Duration) -> Duration {
+pub(super) fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 
@@ -216,105 +228,4 @@ fn begin(request: &Request, history: &History, revisions: &[Revision]) -> ledger
         }
     };
     ledger::Operation::new(kind, history.current(), to, &request.actor)
-}
-
-struct Work<'a> {
-    operations: &'a Operations,
-    request: &'a Request,
-    events: &'a Events,
-    operation: &'a ledger::Operation,
-    deadline: Instant,
-    steps_total: u32,
-}
-
-impl Work<'_> {
-    async fn steps(
-        &self,
-        session: &mut Session,
-        steps: impl Iterator<Item = (Revision, Option<Threat>)>,
-    ) -> Result<(), OperationError> {
-        for (index, (revision, threat)) in steps.enumerate() {
-            if self.operations.stopping.is_cancelled() {
-                let done = format!("{index} of {} steps are done and kept", self.steps_total);
-                return Err(OperationError::Stopping(done));
-            }
-            let event = Event {
-                revision: revision.id.to_string(),
-                description: revision.description.to_string(),
-                step: count(index + 1),
-                steps_total: self.steps_total,
-                fraction: f64::from(count(index)) / f64::from(self.steps_total),
-                ..Event::default()
-            };
-            self.events.tell(Kind::StepStarted, event.clone());
-            let threat = threat.filter(|_| !self.request.force);
-            self.step(session, revision, threat, &event).await?;
-            self.operations.observer.changed();
-            let fraction = f64::from(count(index + 1)) / f64::from(self.steps_total);
-            self.events.tell(Kind::StepFinished, Event { fraction, ..event });
-        }
-        Ok(())
-    }
-
-    /// One step, tried again where a lock could not be had: every try is a whole transaction.
-    async fn step(
-        &self,
-        session: &mut Session,
-        revision: Revision,
-        threat: Option<Threat>,
-        event: &Event,
-    ) -> Result<(), OperationError> {
-        let step = Step {
-            operation_id: self.operation.id.clone(),
-            revision,
-            direction: self.request.direction,
-            lock_timeout: self.request.lock_timeout,
-            threat,
-        };
-        let [mut pause, longest] = PAUSES.map(|pause| pause * 10);
-        let tell = |fraction: f64, message: String| {
-            let steps = f64::from(self.steps_total);
-            let fraction = event.fraction + fraction / steps;
-            self.events.tell(Kind::StepProgress, Event { fraction, message, ..event.clone() });
-        };
-        loop {
-            let begun = Instant::now();
-            match session.run(&step, &tell).await {
-                Ok(()) => {
-                    self.operations.counts.step(step.direction, begun.elapsed());
-                    let (revision, direction) = (&step.revision.id, step.direction.as_str());
-                    tracing::info!(%revision, direction, "step committed");
-                    return Ok(());
-                }
-                Err(EngineError::Contended(refusal)) if Instant::now() + pause < self.deadline => {
-                    tracing::info!(revision = %step.revision.id, "rolled back, to be tried again: {refusal}");
-                    let message = format!("{refusal}; tried again in {pause:?}");
-                    self.events.tell(Kind::StepRetried, Event { message, ..event.clone() });
-                    tokio::time::sleep(jittered(pause)).await;
-                    pause = (pause * 2).min(longest);
-                }
-                Err(error) => return Err(OperationError::in_step(&step, error)),
-            }
-        }
-    }
-
-    /// Writes the end into the ledger. A database that is gone will read as interrupted.
-    async fn end(&self, result: &Result<(), OperationError>) {
-        if let Err(error) = self.try_end(result).await {
-            tracing::error!(?error, id = self.operation.id, "the operation's end is not recorded");
-        }
-        let outcome = if result.is_ok() { "succeeded" } else { "failed" };
-        self.operations.counts.operation(&self.operation.kind, outcome);
-        tracing::info!(id = self.operation.id, outcome, "operation ended");
-    }
-
-    async fn try_end(&self, result: &Result<(), OperationError>) -> Result<(), OperationError> {
-        let mut connection = self.operations.observer.connection().await?;
-        let line = self.operations.observer.line();
-        let history = History::read(&mut connection, line).await?;
-        let error = result.as_ref().err().map(ToString::to_string);
-        let outcome = if error.is_some() { "failed" } else { "succeeded" };
-        ledger::end(&mut connection, &self.operation.id, outcome, history.current(), error).await?;
-        Ok(())
-    }
 }

@@ -29,7 +29,7 @@ const MIGRATIONS: [[&str; 3]; 3] = [
 /// A schema service, and people in front of it.
 struct Desk {
     url: String,
-    #[expect(dead_code, reason = "ends with the test")]
+    /// It ends with the test.
     serving: Process,
     database: TestDatabase,
     #[expect(dead_code, reason = "removes itself when dropped")]
@@ -229,8 +229,8 @@ async fn a_refusal_says_what_to_do(backend: Backend) {
 
 #[apply(both!)]
 async fn watch_has_a_line_for_every_change(backend: Backend) {
-    let desk = Desk::at(backend, "0001").await;
-    let watching = Process::start(SCHEMA, &["watch"], &[("SCHEMA_URL", &desk.url)]);
+    let mut desk = Desk::at(backend, "0001").await;
+    let mut watching = Process::start(SCHEMA, &["watch"], &[("SCHEMA_URL", &desk.url)]);
     let seen = async |words: &str| {
         eventually(words, async || {
             watching.output().iter().any(|line| line.ends_with(words)).then_some(())
@@ -240,6 +240,9 @@ async fn watch_has_a_line_for_every_change(backend: Backend) {
     seen("Z 0001: the schema is at 0001 and has 2 to go: Upgrade applies 0002, 0003").await;
     desk.print("upgrade").await;
     seen("Z 0003 (head)").await;
+    desk.serving.terminate().await;
+    assert!(watching.ended().await.success());
+    assert!(watching.output().iter().any(|line| line.ends_with("it shuts down")));
 }
 
 #[apply(both!)]

@@ -48,6 +48,7 @@ async fn a_role_that_may_only_read_is_enough(backend: Backend) {
         }
     };
     let server = Server::of(schema::Config {
+        step_grace: schema::STEP_GRACE,
         database: url.parse().unwrap(),
         upgrade_on_start: false,
         revisions: None,
@@ -139,9 +140,11 @@ async fn watch_tells_what_another_server_does(backend: Backend) {
     };
     assert_eq!(at_head.revision, "0003");
     assert!(epochs.is_sorted() && at_head.epoch == 3, "{epochs:?}");
-    // A server that ends, ends its streams.
+    // A server that ends, ends its streams, and says that another may answer.
     here.stop().await;
-    assert!(!matches!(watch.message().await, Ok(Some(_))));
+    let ended = watch.message().await.unwrap_err();
+    let ended = (ended.code(), testing::reason(&ended));
+    assert_eq!(ended, (tonic::Code::Unavailable, "SHUTTING_DOWN".into()));
 }
 
 #[apply(both!)]

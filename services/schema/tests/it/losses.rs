@@ -221,8 +221,12 @@ async fn an_upgrade_on_start_loses_nothing_either(backend: Backend) {
     Server::holding(&database, &revisions).await.upgrade("0001").await.unwrap();
     database.execute("insert into a values (1)").await;
     let url = database.url().parse().unwrap();
-    let config =
-        schema::Config { database: url, upgrade_on_start: true, revisions: Some(revisions) };
+    let config = schema::Config {
+        step_grace: schema::STEP_GRACE,
+        database: url,
+        upgrade_on_start: true,
+        revisions: Some(revisions),
+    };
     let state = Server::of(config).await.current().await;
     assert_eq!(state.revision, "0001");
     assert!(state.message.contains("a (1 row) by 0002"), "{}", state.message);

@@ -8,6 +8,7 @@ mod contention;
 mod current;
 mod dependents;
 mod downgrade;
+mod ending;
 mod losses;
 mod metrics;
 mod outside;

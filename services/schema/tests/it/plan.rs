@@ -97,8 +97,12 @@ async fn a_role_that_only_reads_can_plan(backend: Backend) {
     database.execute(CHATS).await;
     let writer = plan(&Server::start(&database).await, "-1").await.unwrap();
     let url = read_only(&database).await;
-    let config =
-        schema::Config { database: url.parse().unwrap(), upgrade_on_start: false, revisions: None };
+    let config = schema::Config {
+        step_grace: schema::STEP_GRACE,
+        database: url.parse().unwrap(),
+        upgrade_on_start: false,
+        revisions: None,
+    };
     let reader = Server::of(config).await;
     assert_eq!(plan(&reader, "-1").await.unwrap(), writer);
     assert_eq!(writer.steps[0].findings[0].rows, Some(2));

@@ -31,7 +31,13 @@ impl Server {
 
     async fn with(database: &TestDatabase, revisions: Option<Vec<Revision>>) -> Self {
         let url = database.url().parse().unwrap();
-        Self::of(schema::Config { database: url, upgrade_on_start: false, revisions }).await
+        Self::of(schema::Config {
+            step_grace: schema::STEP_GRACE,
+            database: url,
+            upgrade_on_start: false,
+            revisions,
+        })
+        .await
     }
 
     /// Serves as configured.

@@ -135,6 +135,7 @@ async fn what_the_caller_believes_is_checked(backend: Backend) {
 async fn on_start_it_upgrades_before_the_first_answer(backend: Backend) {
     let database = backend.empty().await;
     let config = |revisions| schema::Config {
+        step_grace: schema::STEP_GRACE,
         database: database.url().parse().unwrap(),
         upgrade_on_start: true,
         revisions: Some(revisions),

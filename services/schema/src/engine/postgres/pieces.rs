@@ -69,6 +69,7 @@ impl Session {
         number: usize,
         tell: Tell<'_>,
     ) -> Result<(), EngineError> {
+        step.fate.check()?;
         if self.lock.is_closed() {
             return Err(EngineError::LockLost);
         }
