@@ -1,8 +1,13 @@
 //! The command line: flags and environment, read and checked before anything binds.
 
+mod asking;
+mod chats;
+mod import;
 mod ready;
+mod send;
+mod tail;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, process::ExitCode};
 
 use clap::{
     Args, Parser, Subcommand,
@@ -16,12 +21,16 @@ use tonic::transport::Uri;
 
 use crate::{Config, Limits};
 
-pub use ready::ReadyArgs;
+pub use asking::Asking;
+pub use chats::{CreateArgs, ListArgs};
+pub use import::ImportArgs;
+pub use send::SendArgs;
+pub use tail::TailArgs;
 
 const EXIT_STATUS: &str = "\
 Exit status:
   0  done
-  1  refused, failed, or the chat service cannot be reached
+  1  refused, failed, or the chat service cannot be reached; import: some lines were refused
   2  a command line that cannot be read
   3  ready: the gate is closed
 
@@ -46,9 +55,6 @@ pub struct Cli {
 pub enum Command {
     /// Answers chat.v1 from one database, once its schema service says that it is ready.
     Serve(ServeArgs),
-    /// Says whether the gate lets calls pass, and why: each proof with what was seen. Exits 0 where
-    /// it is open, 3 where it is closed.
-    Ready(ReadyArgs),
     /// Asks the service that listens here whether it serves: exits 0 where it does, else 1.
     Health {
         /// Where the service listens.
@@ -58,6 +64,27 @@ pub enum Command {
         #[command(flatten)]
         asked: HealthArgs,
     },
+    /// Asks a service, wherever it is.
+    #[command(flatten)]
+    Ask(Ask),
+}
+
+/// What is asked of a service that runs.
+#[derive(Debug, Subcommand)]
+pub enum Ask {
+    /// Says whether the gate lets calls pass, and why: each proof with what was seen. Exits 0 where
+    /// it is open, 3 where it is closed.
+    Ready(Asking),
+    /// The chats, the one with the newest message first.
+    List(ListArgs),
+    /// Makes a chat.
+    Create(CreateArgs),
+    /// Sends a message to a chat.
+    Send(SendArgs),
+    /// Follows a chat, or all of them: each message once, in order, also when the service restarts.
+    Tail(TailArgs),
+    /// Creates or updates chats from a file of JSON lines.
+    Import(ImportArgs),
 }
 
 /// Where the service is.
@@ -96,6 +123,20 @@ pub struct ServeArgs {
     /// How much it takes on at once.
     #[command(flatten)]
     pub limits: Limits,
+}
+
+impl Ask {
+    /// Asks, prints the answer or the failure, and says with which status the process ends.
+    pub async fn run(self) -> ExitCode {
+        match self {
+            Self::Ready(asking) => asking.run(ready::ready(&asking)).await,
+            Self::List(args) => args.asking.run(chats::list(&args)).await,
+            Self::Create(args) => args.asking.clone().run(chats::create(args)).await,
+            Self::Send(args) => args.asking.clone().run(send::send(args)).await,
+            Self::Tail(args) => args.asking.clone().run(tail::tail(args)).await,
+            Self::Import(args) => args.asking.clone().run(import::import(args)).await,
+        }
+    }
 }
 
 impl ServeArgs {

@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
         match cli.command {
             Command::Serve(args) => serve(args).await?,
             Command::Health { here, asked } => health::check(here.listen, &asked.service).await?,
-            Command::Ready(args) => return Ok(args.run().await),
+            Command::Ask(ask) => return Ok(ask.run().await),
         }
         Ok::<_, Box<dyn Error>>(ExitCode::SUCCESS)
     };

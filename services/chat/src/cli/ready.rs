@@ -6,57 +6,19 @@ use api::gate::v1::{
     Proof, ReadinessRequest, ReadinessResponse, readiness_service_client::ReadinessServiceClient,
 };
 use chrono::{DateTime, Utc};
-use clap::Args;
 use common::{
-    cli::{Failure, NOT_SO, Output, connect, rounded, service_url},
+    cli::{Failure, NOT_SO, rounded},
     convert::time,
 };
-use tonic::{Code, transport::Uri};
 
-/// Where nothing answers.
-const START: &str = "start it: chat serve --database-url postgres://user@host/database\n  \
-     or say where it is: --chat-url http://host:50052, or CHAT_URL";
+use super::asking::Asking;
 
-/// Whom to ask.
-#[derive(Clone, Debug, Args)]
-pub struct ReadyArgs {
-    /// The chat service.
-    #[arg(
-        long,
-        env = "CHAT_URL",
-        default_value = "http://127.0.0.1:50052",
-        value_parser = service_url
-    )]
-    pub chat_url: Uri,
-    /// How the answer is printed.
-    #[command(flatten)]
-    pub output: Output,
-}
-
-impl ReadyArgs {
-    /// Asks, prints the answer or the failure, and says with which status the process ends.
-    pub async fn run(self) -> ExitCode {
-        let output = self.output;
-        self.ask().await.unwrap_or_else(|failure| failure.report("chat", advice(&failure), output))
-    }
-
-    async fn ask(self) -> Result<ExitCode, Failure> {
-        let channel = connect("chat", &self.chat_url).await?;
-        let mut client = ReadinessServiceClient::new(channel);
-        let said = client.readiness(ReadinessRequest {}).await?.into_inner();
-        self.output.result(&said, &words(&said, Utc::now()))?;
-        Ok(if said.open { ExitCode::SUCCESS } else { NOT_SO.into() })
-    }
-}
-
-fn advice(failure: &Failure) -> Option<String> {
-    match failure {
-        Failure::Unreachable { .. } => Some(START.into()),
-        Failure::Refused(status) if status.code() == Code::Unimplemented => {
-            Some("is that a gated service? It does not know gate.v1.ReadinessService".into())
-        }
-        Failure::Refused(_) | Failure::Local(_) | Failure::Output(_) => None,
-    }
+/// `chat ready`.
+pub(super) async fn ready(asking: &Asking) -> Result<ExitCode, Failure> {
+    let mut client = ReadinessServiceClient::new(asking.connect().await?);
+    let said = client.readiness(ReadinessRequest {}).await?.into_inner();
+    asking.output.result(&said, &words(&said, Utc::now()))?;
+    Ok(if said.open { ExitCode::SUCCESS } else { NOT_SO.into() })
 }
 
 /// The verdict, with its reason and the way out; then each proof; then how old all that is, by

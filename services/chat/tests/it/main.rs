@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod chats;
 #[cfg(test)]
+mod client;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod gate;

@@ -2,6 +2,7 @@
 //! what is said when there is none.
 
 mod failure;
+mod json;
 mod output;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 pub use failure::{Failure, code_name};
+pub use json::{from_json, json};
 pub use output::Output;
 
 /// Exit status 3: what was asked about was seen, and is not so.

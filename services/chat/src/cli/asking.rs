@@ -1,0 +1,108 @@
+//! What the commands share that ask a chat service.
+
+use std::{future::Future, process::ExitCode};
+
+use api::chat::v1::{
+    Chat, GetChatRequest, chat_service_client::ChatServiceClient, get_chat_request::Key,
+};
+use clap::Args;
+use common::cli::{Failure, Output, connect, service_url};
+use tonic::{
+    Code,
+    transport::{Channel, Uri},
+};
+use tonic_types::StatusExt as _;
+use uuid::Uuid;
+
+/// Where nothing answers.
+const START: &str = "start it: chat serve --database-url postgres://user@host/database\n  \
+     or say where it is: --chat-url http://host:50052, or CHAT_URL";
+
+/// Whom to ask.
+#[derive(Clone, Debug, Args)]
+pub struct Asking {
+    /// The chat service.
+    #[arg(
+        long,
+        env = "CHAT_URL",
+        default_value = "http://127.0.0.1:50052",
+        value_parser = service_url
+    )]
+    pub chat_url: Uri,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+impl Asking {
+    /// Runs a command to its end: prints the failure, if it is one, and says with which status the
+    /// process ends.
+    pub(super) async fn run(
+        &self,
+        command: impl Future<Output = Result<ExitCode, Failure>>,
+    ) -> ExitCode {
+        let report = |failure: Failure| failure.report("chat", advice(&failure), self.output);
+        command.await.unwrap_or_else(report)
+    }
+
+    /// A connection.
+    pub(super) async fn connect(&self) -> Result<Channel, Failure> {
+        connect("chat", &self.chat_url).await
+    }
+
+    /// A client.
+    pub(super) async fn client(&self) -> Result<ChatServiceClient<Channel>, Failure> {
+        Ok(ChatServiceClient::new(self.connect().await?))
+    }
+}
+
+/// The chat that is meant by an id, or by a jid.
+pub(super) async fn chat(
+    client: &mut ChatServiceClient<Channel>,
+    meant: &str,
+) -> Result<Chat, Failure> {
+    let key = match Uuid::parse_str(meant) {
+        Ok(id) => Key::Id(id.to_string()),
+        Err(_) => Key::Jid(meant.into()),
+    };
+    let response = client.get_chat(GetChatRequest { key: Some(key) }).await?;
+    Ok(response.into_inner().chat.unwrap_or_default())
+}
+
+/// Text of somebody else's, for a terminal: what would move its cursor is written out.
+pub(super) fn harmless(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            harmless.extend(c.escape_default());
+        } else {
+            harmless.push(c);
+        }
+    }
+    harmless
+}
+
+fn advice(failure: &Failure) -> Option<String> {
+    match failure {
+        Failure::Unreachable { .. } => Some(START.into()),
+        Failure::Refused(status) if status.code() == Code::Unimplemented => {
+            Some("is that a chat service of this build?".into())
+        }
+        Failure::Refused(status) => {
+            let reason = status.get_details_error_info()?.reason;
+            (reason == "CHAT_NOT_FOUND")
+                .then(|| "chat list shows them, chat create JID makes one".into())
+        }
+        Failure::Local(_) | Failure::Output(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobodys_text_moves_the_cursor() {
+        assert_eq!(harmless("a\u{1b}[2Jb\nc é🦀"), "a\\u{1b}[2Jb\\nc é🦀");
+    }
+}
