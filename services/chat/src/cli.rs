@@ -19,7 +19,7 @@ use common::{
 use gate::Mode;
 use tonic::transport::Uri;
 
-use crate::{Config, Limits};
+use crate::{Config, Limits, serve::MAX_STALENESS};
 
 pub use asking::Asking;
 pub use chats::{CreateArgs, ListArgs};
@@ -120,6 +120,10 @@ pub struct ServeArgs {
     /// neither.
     #[arg(long, env = "CHAT_GATE", default_value = "head", value_parser = mode())]
     pub gate: Mode,
+    /// How long an open gate stays open while the schema service does not answer. Long: a blink
+    /// of one service must not take down every replica of another.
+    #[arg(long, env = "CHAT_MAX_STALENESS", value_name = "TIME", default_value_t = MAX_STALENESS.into())]
+    pub max_staleness: humantime::Duration,
     /// How much it takes on at once.
     #[command(flatten)]
     pub limits: Limits,
@@ -146,6 +150,7 @@ impl ServeArgs {
             database: self.database_url.clone(),
             schema_url: self.schema_url.clone(),
             gate: self.gate,
+            max_staleness: self.max_staleness.into(),
             limits: self.limits,
         }
     }

@@ -32,6 +32,9 @@ use crate::{
 /// How long probes have to see NOT_SERVING before calls are refused, where anybody probes.
 const NOTICE: Duration = Duration::from_secs(5);
 
+/// How long an open gate stays open without the schema service, if not said.
+pub const MAX_STALENESS: Duration = Duration::from_secs(60 * 60);
+
 /// What the service needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -41,6 +44,8 @@ pub struct Config {
     pub schema_url: Uri,
     /// What of the schema opens the gate.
     pub gate: Mode,
+    /// How long an open gate stays open on what the schema service last said.
+    pub max_staleness: Duration,
     /// How much it takes on at once.
     pub limits: Limits,
 }
@@ -48,7 +53,13 @@ pub struct Config {
 impl Config {
     /// A service as it is where nothing else is said.
     pub fn new(database: DatabaseUrl, schema_url: Uri) -> Self {
-        Self { database, schema_url, gate: Mode::default(), limits: Limits::default() }
+        Self {
+            database,
+            schema_url,
+            gate: Mode::default(),
+            max_staleness: MAX_STALENESS,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -78,7 +89,7 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let limits = config.limits;
     let database = Database::new(&config.database, "schemagate-chat", limits.connections.get());
-    let gate = gate(config.schema_url, config.gate, &database).await.map_err(Error::SchemaUrl)?;
+    let gate = gate(&config, &database).await.map_err(Error::SchemaUrl)?;
     let drained = CancellationToken::new();
     let judging = tokio::spawn(gate.clone().run(drained.clone()));
 
@@ -121,11 +132,12 @@ pub async fn serve(
     served.map_err(Error::Serve)
 }
 
-async fn gate(schema_url: Uri, mode: Mode, database: &Database) -> Result<Gate, transport::Error> {
-    let builder = Gate::builder("chat", schema_url)?
+async fn gate(config: &Config, database: &Database) -> Result<Gate, transport::Error> {
+    let builder = Gate::builder("chat", config.schema_url.clone())?
         .requires(REQUIRES)
         .built_with(BUILT_WITH)
-        .mode(mode)
+        .mode(config.gate)
+        .max_staleness(config.max_staleness)
         .version(env!("CARGO_PKG_VERSION"))
         .reports([
             chat_service_server::SERVICE_NAME,

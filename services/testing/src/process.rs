@@ -104,11 +104,20 @@ impl Process {
 
     /// SIGTERM, and waits for its end.
     pub async fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.ended().await
+    }
+
+    /// Stops it as a machine that vanished would: its connections stay, and nobody answers.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         if let Some(pid) = pid {
-            kill_process(pid, Signal::TERM).expect("a child takes signals");
+            kill_process(pid, signal).expect("a child takes signals");
         }
-        self.ended().await
     }
 
     /// Waits for the end that it comes to by itself.

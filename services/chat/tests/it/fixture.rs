@@ -99,13 +99,19 @@ impl Fixture {
 
     /// The same, configured otherwise.
     pub(crate) async fn replica_with(&self, config: chat::Config) -> SocketAddr {
-        let (listener, address) = loopback().await;
-        tokio::spawn(chat::serve(config, listener, self.stopping.clone()));
+        let address = self.start(config).await;
         eventually("the replica serves", async || {
             let said = health(address, "chat.v1.ChatService").await;
             said.ok().filter(|said| *said == ServingStatus::Serving)
         })
         .await;
+        address
+    }
+
+    /// The same, whatever its gate says.
+    pub(crate) async fn start(&self, config: chat::Config) -> SocketAddr {
+        let (listener, address) = loopback().await;
+        tokio::spawn(chat::serve(config, listener, self.stopping.clone()));
         address
     }
 

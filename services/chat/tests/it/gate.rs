@@ -1,5 +1,7 @@
 //! The gate in front of the service, and what its errors say of the database behind.
 
+use std::time::Duration;
+
 use api::chat::v1::{
     ChatType, ListBotsRequest, ListChatsRequest, bot_service_client::BotServiceClient,
     chat_service_client::ChatServiceClient,
@@ -9,6 +11,7 @@ use gate::Mode;
 use testing::{
     Backend, apply, both, channel, downgrade, eventually, info, reason, retry_delay, upgrade,
 };
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
 
@@ -69,6 +72,67 @@ async fn a_schema_that_moved_behind_the_schema_services_back_is_told(backend: Ba
     fixture.is(NotServing).await;
     let refused = fixture.page(0, "", ChatType::Unspecified).await.unwrap_err();
     assert_eq!(reason(&refused), "SCHEMA_MODEL_MISMATCH");
+}
+
+#[apply(both!)]
+async fn two_databases_are_told_apart(backend: Backend) {
+    let fixture = Fixture::ready(backend).await;
+    let other = backend.at_head().await;
+    let mut config = fixture.config();
+    config.database = other.url().parse().unwrap();
+    assert_eq!(refused_with(&fixture, config).await, "SCHEMA_OTHER_DATABASE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_schemas_of_one_database_are_told_apart() {
+    let fixture = Fixture::ready(Backend::Postgres).await;
+    fixture.database.execute("create schema other").await;
+    let mut config = fixture.config();
+    let separator = if fixture.database.url().contains('?') { '&' } else { '?' };
+    let url =
+        format!("{}{separator}options=-csearch_path%3Dother%2Cpublic", fixture.database.url());
+    config.database = url.parse().unwrap();
+    assert_eq!(refused_with(&fixture, config).await, "SCHEMA_OTHER_DATABASE");
+}
+
+/// Why a chat service that is configured so refuses its calls.
+async fn refused_with(fixture: &Fixture, config: chat::Config) -> String {
+    let address = fixture.start(config).await;
+    let mut client = ChatServiceClient::new(channel(address));
+    eventually("the gate has looked", async || {
+        let refused = client.list_chats(ListChatsRequest::default()).await.unwrap_err();
+        Some(reason(&refused)).filter(|reason| reason != "SCHEMA_UNREACHABLE")
+    })
+    .await
+}
+
+#[apply(both!)]
+async fn without_the_schema_service_it_stays_open_for_as_long_as_it_is_told(backend: Backend) {
+    let fixture = Fixture::on(backend.at_head().await).await;
+    let stopping = CancellationToken::new();
+    let listener = common::server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let schema_url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let config = schema::Config {
+        database: fixture.database.url().parse().unwrap(),
+        upgrade_on_start: false,
+        revisions: None,
+        step_grace: schema::STEP_GRACE,
+    };
+    let schema = tokio::spawn(schema::serve(config, listener, stopping.clone()));
+    let mut config = chat::Config { schema_url, ..fixture.config() };
+    let patient = fixture.replica_with(config.clone()).await;
+    config.max_staleness = Duration::from_millis(100);
+    let hasty = fixture.replica_with(config).await;
+    stopping.cancel();
+    schema.await.unwrap().unwrap();
+
+    let list = async |address| {
+        let mut client = ChatServiceClient::new(channel(address));
+        client.list_chats(ListChatsRequest::default()).await
+    };
+    let refused = eventually("it is closed", async || list(hasty).await.err()).await;
+    assert_eq!(reason(&refused), "SCHEMA_UNREACHABLE");
+    list(patient).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,8 @@
 //! Live dependents: known to every server, in the way of what would break them, gone when they go.
 
 use api::schema::v1::{
-    Dependent, DowngradeRequest, ListOperationsRequest, Operation, SchemaState, StampRequest,
-    UpgradeRequest, WatchRequest, WatchResponse,
+    Dependent, DowngradeRequest, ListOperationsRequest, Operation, PlanRequest, SchemaState,
+    StampRequest, UpgradeRequest, WatchRequest, WatchResponse, plan_request::Direction,
 };
 use testing::{Backend, apply, both, eventually, info, reason};
 use tonic::{Code, Streaming};
@@ -54,6 +54,9 @@ async fn every_server_knows_them_and_they_stand_in_the_way(backend: Backend) {
     let told = next(&mut two).await.dependents;
     assert_eq!(told.iter().map(|dependent| &dependent.instance).collect::<Vec<_>>(), ["two"]);
 
+    let request = PlanRequest { direction: Some(Direction::DowngradeTo("0002".into())) };
+    let breaks = there.client().plan(request).await.unwrap().into_inner().breaks;
+    assert_eq!(breaks.iter().map(|one| one.instance.as_str()).collect::<Vec<_>>(), ["two"]);
     let refusal = downgrade(&there, down("0001", false)).await.unwrap_err();
     let seen = (refusal.code(), reason(&refusal));
     assert_eq!(seen, (Code::FailedPrecondition, "DEPENDENTS_WOULD_BREAK".into()));

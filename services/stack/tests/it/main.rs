@@ -1,6 +1,7 @@
 //! The whole path, with the real binaries, on both databases.
 #![cfg(test)]
 
+mod dependents;
 mod killed;
 mod load;
 mod main_job;
