@@ -2,6 +2,7 @@
 
 use api::chat::v1::{ListChatsRequest, chat_service_client::ChatServiceClient};
 use testing::{Backend, Process, Scrape, apply, both, channel, eventually, upgrade};
+use tonic_health::pb::health_check_response::ServingStatus::Serving;
 
 use crate::fixture::{Fixture, message};
 
@@ -35,6 +36,7 @@ async fn it_tells_the_gate_and_how_long_calls_take(backend: Backend) {
         (Scrape::of(scrapes).await.value("gate_open") == 1.0).then_some(())
     })
     .await;
+    fixture.is(Serving).await;
     let chat_id = fixture.chat("a@s.whatsapp.net").await;
     client.send_message(message(&chat_id, "a s3cret")).await.unwrap();
     let open = eventually("the call is counted", async || {
