@@ -155,9 +155,12 @@ async fn gate(config: &Config, database: &Database) -> Result<Gate, transport::E
     Ok(builder.build().await)
 }
 
-/// Connections that saw the schema from before the gate closed are not used after it.
+/// Connections that saw the schema from before the gate closed are not used after it. A new one is
+/// opened while it is closed: neither the proofs nor the first call then wait for it.
 async fn renew(database: Database, gate: Gate) {
     loop {
+        // Only to be ready: where the database is away, the proofs will say so.
+        drop(identity(database.clone()).await);
         gate.opened().await;
         gate.closed().await;
         database.renew();
