@@ -19,7 +19,10 @@ use common::{
 use gate::Mode;
 use tonic::transport::Uri;
 
-use crate::{Config, Limits, serve::MAX_STALENESS};
+use crate::{
+    Config, Limits,
+    serve::{MAX_STALENESS, NOTICE},
+};
 
 pub use asking::Asking;
 pub use chats::{CreateArgs, ListArgs};
@@ -124,6 +127,14 @@ pub struct ServeArgs {
     /// of one service must not take down every replica of another.
     #[arg(long, env = "CHAT_MAX_STALENESS", value_name = "TIME", default_value_t = MAX_STALENESS.into())]
     pub max_staleness: humantime::Duration,
+    /// How long it goes on serving after SIGTERM, for those who probe to see NOT_SERVING; not at
+    /// all where nobody probes.
+    #[arg(long, env = "CHAT_NOTICE", value_name = "TIME", default_value_t = NOTICE.into())]
+    pub notice: humantime::Duration,
+    /// How many probes must see it before calls are refused, if the notice lasts: as many as the
+    /// balancer wants failures in a row.
+    #[arg(long, env = "CHAT_PROBE_FAILURES", value_name = "NUMBER", default_value_t = 1)]
+    pub probe_failures: u32,
     /// How much it takes on at once.
     #[command(flatten)]
     pub limits: Limits,
@@ -151,6 +162,8 @@ impl ServeArgs {
             schema_url: self.schema_url.clone(),
             gate: self.gate,
             max_staleness: self.max_staleness.into(),
+            notice: self.notice.into(),
+            probe_failures: self.probe_failures,
             limits: self.limits,
         }
     }

@@ -29,8 +29,8 @@ use crate::{
     store::Store,
 };
 
-/// How long probes have to see NOT_SERVING before calls are refused, where anybody probes.
-const NOTICE: Duration = Duration::from_secs(5);
+/// How long probes have to see NOT_SERVING before calls are refused, if not said.
+pub const NOTICE: Duration = Duration::from_secs(5);
 
 /// How long an open gate stays open without the schema service, if not said.
 pub const MAX_STALENESS: Duration = Duration::from_secs(60 * 60);
@@ -46,6 +46,10 @@ pub struct Config {
     pub gate: Mode,
     /// How long an open gate stays open on what the schema service last said.
     pub max_staleness: Duration,
+    /// How long probes have to see NOT_SERVING before calls are refused, where anybody probes.
+    pub notice: Duration,
+    /// How many of them must have seen it, if there is the time.
+    pub probe_failures: u32,
     /// How much it takes on at once.
     pub limits: Limits,
 }
@@ -58,6 +62,8 @@ impl Config {
             schema_url,
             gate: Mode::default(),
             max_staleness: MAX_STALENESS,
+            notice: NOTICE,
+            probe_failures: 1,
             limits: Limits::default(),
         }
     }
@@ -116,7 +122,7 @@ pub async fn serve(
     gate.register(&mut exporter.registry);
     let ending = async {
         stopping.cancelled().await;
-        gate.shutdown(NOTICE).await;
+        gate.shutdown(config.notice).await;
         // What is due from now on is another replica's. A run is one transaction: it is cut off
         // whole.
         running.abort();
@@ -138,6 +144,7 @@ async fn gate(config: &Config, database: &Database) -> Result<Gate, transport::E
         .built_with(BUILT_WITH)
         .mode(config.gate)
         .max_staleness(config.max_staleness)
+        .probe_failures(config.probe_failures)
         .version(env!("CARGO_PKG_VERSION"))
         .reports([
             chat_service_server::SERVICE_NAME,

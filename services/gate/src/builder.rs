@@ -23,6 +23,7 @@ pub struct Builder {
     look_every: Duration,
     max_staleness: Duration,
     reported: Vec<String>,
+    probe_failures: u32,
     proofs: HostProofs,
 }
 
@@ -40,6 +41,7 @@ impl Builder {
             look_every: Duration::from_secs(5),
             max_staleness: Duration::from_secs(60 * 60),
             reported: Vec::new(),
+            probe_failures: 1,
             proofs: HostProofs::default(),
         }
     }
@@ -94,6 +96,13 @@ impl Builder {
         self
     }
 
+    /// How many probes must have read NOT_SERVING before [`Gate::shutdown`] refuses calls; one, if
+    /// not said. As many as a balancer wants failures in a row, times the balancers that probe.
+    pub fn probe_failures(mut self, probes: u32) -> Self {
+        self.probe_failures = probes;
+        self
+    }
+
     /// The second proof: reads the identity of the database that the host is connected to, on
     /// the host's own connection. It must be the `database_id` that the schema service reads.
     pub fn database<F, Fut>(mut self, read: F) -> Self
@@ -118,8 +127,16 @@ impl Builder {
 
     /// The gate, closed. It learns nothing before [`Gate::run`] is spawned.
     pub async fn build(self) -> Gate {
-        let Self { endpoint, mut dependent, mode, look_every, max_staleness, reported, proofs } =
-            self;
+        let Self {
+            endpoint,
+            mut dependent,
+            mode,
+            look_every,
+            max_staleness,
+            reported,
+            probe_failures,
+            proofs,
+        } = self;
         if dependent.built_with.is_empty() {
             dependent.built_with.clone_from(&dependent.requires);
         }
@@ -140,7 +157,7 @@ impl Builder {
         Gate {
             inner: Arc::new(Inner {
                 state: Arc::new(State::new(unasked)),
-                health: health::Readiness::new(reported).await,
+                health: health::Readiness::new(reported, probe_failures.into()).await,
                 schema: Schema::new(endpoint),
                 address,
                 dependent,

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use tonic_health::{
     ServingStatus,
     pb::{
-        HealthCheckRequest, HealthCheckResponse,
+        HealthCheckRequest, HealthCheckResponse, health_check_response,
         health_server::{Health, HealthServer},
     },
     server::{HealthReporter, HealthService, WatchStream},
@@ -29,8 +29,17 @@ pub(crate) struct Readiness {
     names: Vec<String>,
     /// What was told last: setting an unchanged status wakes every watcher.
     told: Mutex<Told>,
-    /// When readiness was last asked for.
-    probed: watch::Sender<Option<Instant>>,
+    probed: watch::Sender<Probed>,
+    /// How many probes must have read NOT_SERVING before the end goes on.
+    failures: u64,
+}
+
+/// Who asked for readiness.
+#[derive(Clone, Copy, Debug, Default)]
+struct Probed {
+    last: Option<Instant>,
+    /// How many read NOT_SERVING.
+    refused: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,7 +52,7 @@ enum Told {
 
 impl Readiness {
     /// NOT_SERVING from the first moment; tonic's own default for `""` is SERVING.
-    pub(crate) async fn new(services: Vec<String>) -> Self {
+    pub(crate) async fn new(services: Vec<String>, failures: u64) -> Self {
         let reporter = HealthReporter::new();
         reporter.set_service_status(LIVENESS, ServingStatus::Serving).await;
         let names = [String::new()].into_iter().chain(services).collect();
@@ -52,6 +61,7 @@ impl Readiness {
             names,
             told: Mutex::new(Told::Unready),
             probed: watch::Sender::default(),
+            failures,
         };
         readiness.set_all(ServingStatus::NotServing).await;
         readiness
@@ -70,10 +80,11 @@ impl Readiness {
         }
     }
 
-    /// NOT_SERVING for good; ends when a prober has read it, after `limit` at the latest. Where
+    /// NOT_SERVING for good; ends when probes have read it, after `limit` at the latest. Where
     /// nobody probes, nobody is waited for.
     pub(crate) async fn end(&self, limit: Duration) {
         let mut probes = self.probed.subscribe();
+        let before = *probes.borrow();
         {
             let mut told = self.told.lock().await;
             let was = mem::replace(&mut *told, Told::Ending);
@@ -83,10 +94,10 @@ impl Readiness {
             }
             self.set_all(ServingStatus::NotServing).await;
         }
-        let asked = *probes.borrow_and_update();
-        if asked.is_some_and(|at| at.elapsed() < PROBE_PERIOD) {
-            // The sender is `self`: only time can end this without a probe.
-            let _ = timeout(limit, probes.changed()).await;
+        if before.last.is_some_and(|at| at.elapsed() < PROBE_PERIOD) {
+            let enough = before.refused + self.failures;
+            // The sender is `self`: only time can end this without probes.
+            let _ = timeout(limit, probes.wait_for(|probed| probed.refused >= enough)).await;
         }
     }
 
@@ -112,11 +123,11 @@ impl Readiness {
     }
 }
 
-/// tonic's health service, and a note of when readiness was asked for.
+/// tonic's health service, and a note of who asked for readiness.
 #[derive(Debug)]
 pub struct Checks {
     inner: HealthService,
-    probed: watch::Sender<Option<Instant>>,
+    probed: watch::Sender<Probed>,
 }
 
 #[tonic::async_trait]
@@ -128,7 +139,13 @@ impl Health for Checks {
         let readiness = request.get_ref().service != LIVENESS;
         let answer = self.inner.check(request).await;
         if readiness {
-            self.probed.send_replace(Some(Instant::now()));
+            let refused = answer.as_ref().is_ok_and(|answer| {
+                answer.get_ref().status() == health_check_response::ServingStatus::NotServing
+            });
+            self.probed.send_modify(|probed| {
+                probed.last = Some(Instant::now());
+                probed.refused += u64::from(refused);
+            });
         }
         answer
     }

@@ -119,12 +119,12 @@ impl Gate {
     }
 
     /// The end without a lost call, up to where the server stops: to be awaited between the
-    /// signal and the server's own graceful shutdown. Health says NOT_SERVING; when a prober has
-    /// read it, or `notice` has passed, new calls are refused, and [`Gate::while_open`] streams
-    /// and health's Watches end. Let the server drain then, and end [`Gate::run`] after it.
+    /// signal and the server's own graceful shutdown. Health says NOT_SERVING; when probes have
+    /// read it ([`Builder::probe_failures`]), or `notice` has passed, new calls are refused, and
+    /// [`Gate::while_open`] streams and health's Watches end. Let the server drain then, and end
+    /// [`Gate::run`] after it.
     ///
-    /// Nobody is waited for where nobody probes. Where a balancer wants several failures in a
-    /// row, `notice` must hold as many.
+    /// Nobody is waited for where nobody probes.
     pub async fn shutdown(&self, notice: Duration) {
         let gate = &*self.inner;
         gate.health.end(notice).await;

@@ -104,8 +104,13 @@ impl Process {
 
     /// SIGTERM, and waits for its end.
     pub async fn terminate(&mut self) -> ExitStatus {
-        self.signal(Signal::TERM);
+        self.ask_to_end();
         self.ended().await
+    }
+
+    /// SIGTERM.
+    pub fn ask_to_end(&self) {
+        self.signal(Signal::TERM);
     }
 
     /// Stops it as a machine that vanished would: its connections stay, and nobody answers.

@@ -5,6 +5,8 @@ mod chats;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod ending;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod gate;

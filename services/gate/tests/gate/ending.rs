@@ -56,6 +56,25 @@ async fn calls_are_served_until_a_prober_has_read_not_serving() {
 }
 
 #[tokio::test]
+async fn a_balancer_that_wants_two_failures_gets_them() {
+    let fake = Fake::saying(at("0003"));
+    let schema = Served::fake(&fake).await;
+    let toy = Gated::start(asking(&schema.url).probe_failures(2)).await;
+    toy.opened().await;
+    toy.healthy("", true).await;
+    assert_eq!(probe(&toy, GATED).await, 1);
+
+    let ending = shut_down(&toy, LONG).await;
+    // The first of them may still read SERVING, which does not count.
+    while probe(&toy, GATED).await == 1 {}
+    toy.call().await.expect("still served");
+    assert!(!ending.is_finished());
+    assert_eq!(probe(&toy, GATED).await, 2);
+    tokio::time::timeout(SOON, ending).await.expect("it knows").unwrap();
+    toy.call().await.expect_err("refused");
+}
+
+#[tokio::test]
 async fn nobody_is_waited_for_where_nobody_probes_and_no_longer_than_told() {
     let (_fake, _schema, toy) = open_toy().await;
     let ending = shut_down(&toy, LONG).await;

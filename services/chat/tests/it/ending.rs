@@ -1,0 +1,37 @@
+//! SIGTERM, with the real binary: who probes is given the time to see it, and no call is lost.
+
+use api::chat::v1::{ListChatsRequest, chat_service_client::ChatServiceClient};
+use testing::{Backend, Process, apply, both, channel, eventually, health};
+use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
+
+use crate::fixture::Fixture;
+
+#[apply(both!)]
+async fn it_serves_until_its_probers_have_seen_that_it_ends(backend: Backend) {
+    let fixture = Fixture::ready(backend).await;
+    let schema_url = format!("http://{}", fixture.schema);
+    let env = [
+        ("DATABASE_URL", fixture.database.url()),
+        ("SCHEMA_URL", &schema_url),
+        ("CHAT_NOTICE", "1h"),
+        ("CHAT_PROBE_FAILURES", "2"),
+    ];
+    let mut process = Process::start(env!("CARGO_BIN_EXE_chat"), &["serve"], &env);
+    let address = process.address("chat").await;
+    let told = async |status| {
+        eventually("health says so", async || {
+            (health(address, "").await.ok()? == status).then_some(())
+        })
+        .await;
+    };
+    told(Serving).await;
+    let mut client = ChatServiceClient::new(channel(address));
+    let mut list = async || client.list_chats(ListChatsRequest::default()).await;
+    list().await.unwrap();
+
+    process.ask_to_end();
+    told(NotServing).await;
+    list().await.unwrap();
+    told(NotServing).await;
+    assert!(process.ended().await.success());
+}
