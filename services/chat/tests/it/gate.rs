@@ -9,7 +9,8 @@ use api::chat::v1::{
 use chat::models::REQUIRES;
 use gate::Mode;
 use testing::{
-    Backend, apply, both, channel, downgrade, eventually, info, reason, retry_delay, upgrade,
+    Backend, TestDatabase, apply, both, channel, downgrade, eventually, info, reason, retry_delay,
+    upgrade,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -93,6 +94,29 @@ async fn two_schemas_of_one_database_are_told_apart() {
         format!("{}{separator}options=-csearch_path%3Dother%2Cpublic", fixture.database.url());
     config.database = url.parse().unwrap();
     assert_eq!(refused_with(&fixture, config).await, "SCHEMA_OTHER_DATABASE");
+}
+
+/// Of SQLite: a server cannot be put in another's place under a connection, a file can.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_took_anothers_place_is_the_one_that_is_served() {
+    let fixture = Fixture::ready(Backend::Sqlite).await;
+    fixture.chat("in the first file").await;
+    let other = Backend::Sqlite.at_head().await;
+    let path = |database: &TestDatabase| database.url().trim_start_matches("sqlite:").to_owned();
+    let (file, other) = (path(&fixture.database), path(&other));
+    for part in ["", "-wal", "-shm"] {
+        // The last two are there while somebody writes.
+        let _ = std::fs::rename(format!("{file}{part}"), format!("{file}.old{part}"));
+    }
+    std::fs::copy(other, &file).unwrap();
+    eventually("the new file is served", async || {
+        let page = fixture.page(0, "", ChatType::Unspecified).await.ok()?;
+        page.chats.is_empty().then_some(())
+    })
+    .await;
+    fixture.chat("in the second file").await;
+    let written = fixture.database.column("select jid from chats").await;
+    assert_eq!(written, [Some("in the second file".into())]);
 }
 
 /// Why a chat service that is configured so refuses its calls.

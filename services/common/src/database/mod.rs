@@ -1,13 +1,13 @@
 //! Both databases behind one door: a pool of either, and [`with_conn!`](crate::with_conn), which
 //! runs one query expression on whichever it is.
 
+mod file;
 mod transaction;
 pub mod types;
 mod url;
 
 use std::{
-    fs, io,
-    os::unix::fs::MetadataExt as _,
+    io,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -29,6 +29,7 @@ use diesel_async::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio_postgres::NoTls;
 
+use file::File;
 pub use url::{DatabaseUrl, InvalidUrl};
 
 /// SQLite's connection, moved to a thread of its own for each query.
@@ -101,14 +102,19 @@ impl Database {
         let pool = match url {
             DatabaseUrl::Postgres(config) => {
                 let config = named(config, application);
-                Pools::Postgres(pool(size, &renewed, move || postgres(config.clone()).boxed()))
+                let connect = move || postgres(config.clone()).boxed();
+                Pools::Postgres(pool(size, &renewed, || {}, connect))
             }
             DatabaseUrl::Sqlite { path, read_only } => {
                 let uri = sqlite_uri(path, *read_only);
-                Pools::Sqlite(pool(size, &renewed, move || {
+                let file = Arc::new(File::new(path, &renewed));
+                let opened = file.clone();
+                let connect = move || {
+                    opened.look();
                     let uri = uri.clone();
                     async move { sqlite(&uri).map(SyncConnectionWrapper::new) }.boxed()
-                }))
+                };
+                Pools::Sqlite(pool(size, &renewed, move || file.look(), connect))
             }
         };
         Self { pool, url: url.clone(), renewed }
@@ -147,6 +153,7 @@ fn refused(error: impl std::error::Error + Send + Sync + 'static) -> Unavailable
 fn pool<C>(
     size: usize,
     renewed: &Renewed,
+    look: impl Fn() + Send + Sync + 'static,
     connect: impl Fn() -> BoxFuture<'static, diesel::ConnectionResult<C>> + Send + Sync + 'static,
 ) -> Pool<C>
 where
@@ -160,8 +167,11 @@ where
     let manager = AsyncDieselConnectionManager::new_with_config("", config);
     let renewed = Arc::clone(renewed);
     let fresh = Hook::sync_fn(move |_, metrics| {
+        look();
         if metrics.created < *renewed.lock().unwrap_or_else(PoisonError::into_inner) {
-            return Err(managed::HookError::message("opened before the schema moved"));
+            return Err(managed::HookError::message(
+                "opened before the schema, or the file, moved",
+            ));
         }
         Ok(())
     });
@@ -259,7 +269,7 @@ impl Database {
     pub async fn identity(&self, connection: &mut Connection) -> QueryResult<String> {
         let unreadable = |error: io::Error| diesel::result::Error::QueryBuilderError(error.into());
         match (connection, &self.url) {
-            (_, DatabaseUrl::Sqlite { path, .. }) => file_identity(path).map_err(unreadable),
+            (_, DatabaseUrl::Sqlite { path, .. }) => file::identity(path).map_err(unreadable),
             (Connection::Sqlite(_), DatabaseUrl::Postgres(_)) => {
                 Err(diesel::result::Error::NotFound)
             }
@@ -273,9 +283,4 @@ impl Database {
             .map(|identity| identity.id),
         }
     }
-}
-
-fn file_identity(path: &Path) -> io::Result<String> {
-    let file = fs::metadata(path)?;
-    Ok(format!("sqlite:{:x}/{:x}", file.dev(), file.ino()))
 }
