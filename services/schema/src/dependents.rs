@@ -81,6 +81,16 @@ impl Threat {
         )
     }
 
+    /// A statement that writes down each dependent that would break, as passed by force. `$1` is
+    /// [`Self::revision`], `$2` the operation; SQLite numbers them as they come.
+    pub fn note(&self) -> String {
+        format!(
+            "WITH broken AS ({}) INSERT INTO schemagate_forced (operation_id, dependent) \
+             SELECT $2, name FROM broken WHERE true ON CONFLICT DO NOTHING",
+            self.query()
+        )
+    }
+
     /// The revision that it turns on.
     pub fn revision(&self) -> &str {
         match self {

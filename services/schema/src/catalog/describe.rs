@@ -80,6 +80,7 @@ async fn through(url: &DatabaseUrl, revisions: &[Revision]) -> Result<Vec<Catalo
             direction: Direction::Up,
             lock_timeout: LOCK_TIMEOUT,
             threat: None,
+            force: false,
             fate: Fate::default(),
         };
         let failed = |source| DescribeError::Revision { revision: revision.id.to_string(), source };

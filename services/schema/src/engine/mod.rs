@@ -60,6 +60,8 @@ pub struct Step {
     pub lock_timeout: Duration,
     /// Which dependents must not be there when it is committed.
     pub threat: Option<Threat>,
+    /// They may, and are written down.
+    pub force: bool,
     /// Whether it may still commit.
     pub fate: Fate,
 }

@@ -193,10 +193,10 @@ impl Session {
         let checksum = step.revision.checksum();
         let begin = match &step.threat {
             None => begin,
-            // Nothing flies before it is known that nobody breaks.
+            // Nothing flies before it is known who breaks.
             Some(threat) => {
                 self.work.batch_execute(&begin).await.map_err(|error| unreachable(&error))?;
-                self.nobody_breaks(threat).await?;
+                self.nobody_breaks(step, threat).await?;
                 String::new()
             }
         };
@@ -225,10 +225,15 @@ impl Session {
     }
 
     /// Looks once more, now that nobody can register until the transaction ends.
-    async fn nobody_breaks(&self, threat: &Threat) -> Result<(), EngineError> {
+    async fn nobody_breaks(&self, step: &Step, threat: &Threat) -> Result<(), EngineError> {
         let looked = async {
             let fence = "SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))";
             self.work.execute(fence, &[&dependents::LOCK]).await?;
+            if step.force {
+                let note = threat.note();
+                self.work.execute(&note, &[&threat.revision(), &step.operation_id]).await?;
+                return Ok(Vec::new());
+            }
             self.work.query(&threat.query(), &[&threat.revision()]).await
         };
         let names = looked.await.map(|rows| {

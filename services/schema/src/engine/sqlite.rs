@@ -252,6 +252,12 @@ struct Named {
 /// Looks once more, now that nobody can register until the step is committed.
 fn nobody_breaks(connection: &mut SqliteConnection, step: &Step) -> Result<(), EngineError> {
     let Some(threat) = &step.threat else { return Ok(()) };
+    if step.force {
+        let note = diesel::sql_query(threat.note())
+            .bind::<Text, _>(threat.revision())
+            .bind::<Text, _>(&step.operation_id);
+        return note.execute(connection).map(drop).map_err(bookkeeping);
+    }
     let names: Vec<Named> = diesel::sql_query(threat.query())
         .bind::<Text, _>(threat.revision())
         .load(connection)

@@ -50,7 +50,6 @@ impl Work<'_> {
                 ..Event::default()
             };
             self.events.tell(Kind::StepStarted, event.clone());
-            let threat = threat.filter(|_| !self.request.force);
             last = Some(event.revision.clone());
             self.step(session, revision, threat, &event).await.map_err(|error| match error {
                 OperationError::Stopping(how) => {
@@ -90,6 +89,7 @@ impl Work<'_> {
             direction: self.request.direction,
             lock_timeout: self.request.lock_timeout,
             threat,
+            force: self.request.force,
             fate: Fate::default(),
         };
         let [mut pause, longest] = PAUSES.map(|pause| pause * 10);

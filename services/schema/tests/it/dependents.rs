@@ -110,6 +110,46 @@ async fn who_was_passed_by_force_is_written_down(backend: Backend) {
     assert_eq!(all.iter().map(|one| one.forced_past.len()).collect::<Vec<_>>(), [0, 2, 2, 1, 0]);
 }
 
+/// Lets a dependent come right after an operation has looked who is there.
+const fn latecomer(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Postgres => {
+            "create function come() returns trigger language plpgsql as $$ begin \
+             insert into schemagate_dependents values ('chat', 'late', '', '0003', '0003', now(), \
+             'x', now() + interval '1 minute'); return new; end $$; \
+             create trigger come after insert on schemagate_operations \
+             for each row execute function come()"
+        }
+        Backend::Sqlite => {
+            "create trigger come after insert on schemagate_operations begin \
+             insert into schemagate_dependents values ('chat', 'late', '', '0003', '0003', \
+             strftime('%Y-%m-%d %H:%M:%f000', 'now'), 'x', \
+             strftime('%Y-%m-%d %H:%M:%f000', 'now', '+60 seconds')); end"
+        }
+    }
+}
+
+#[apply(both!)]
+async fn one_that_comes_too_late_for_the_first_look_is_seen_by_the_step(backend: Backend) {
+    let name = "chat/late (requires 0003, built with 0003)";
+    for force in [false, true] {
+        let database = backend.empty().await;
+        let server = Server::holding(&database, &tables()).await;
+        server.upgrade("head").await.unwrap();
+        database.execute(latecomer(backend)).await;
+        let outcome = downgrade(&server, down("0002", force)).await;
+        let last = operations(&server).await.remove(0);
+        if force {
+            outcome.unwrap();
+            assert_eq!(last.forced_past, [name]);
+        } else {
+            let refusal = outcome.unwrap_err();
+            assert_eq!(info(&refusal, "dependents"), name);
+            assert_eq!((last.forced_past.len(), last.to_revision.as_str()), (0, "0003"));
+        }
+    }
+}
+
 #[apply(both!)]
 async fn a_failure_says_who_was_passed(backend: Backend) {
     let database = backend.empty().await;
