@@ -46,8 +46,11 @@ pub struct Seen {
     pub answered: u32,
     /// Messages that were said to be stored.
     pub sent: BTreeSet<String>,
-    /// Calls that were refused by one replica, and made again on another.
-    pub retried: u32,
+    /// Calls that one replica answered with UNAVAILABLE, or that found none there, and that were
+    /// made again on another.
+    pub unavailable: u32,
+    /// Calls whose connection was closed before they left, made again likewise.
+    pub unsent: u32,
     /// Failures that nobody should see.
     pub failures: Vec<String>,
 }
@@ -144,7 +147,11 @@ impl Shared {
                 match self.call(&mut clients[(number + retry) % replicas], &id).await {
                     Ok(()) => break,
                     Err(status) if retry + 1 < replicas && is_elsewhere(&status) => {
-                        self.seen.lock().unwrap().retried += 1;
+                        let mut seen = self.seen.lock().unwrap();
+                        match status.code() {
+                            Code::Unavailable => seen.unavailable += 1,
+                            _ => seen.unsent += 1,
+                        }
                     }
                     Err(status) => {
                         self.fail(&format!("retry {retry}"), &status);

@@ -76,10 +76,12 @@ async fn a_rolling_release_fails_no_call(backend: Backend) {
 
     let seen = load.end().await;
     println!(
-        "{backend:?}: {} calls answered, {} tried again on another replica, {} messages stored",
+        "{backend:?}: {} calls answered, {} messages stored; tried again on another replica: \
+         {} that were UNAVAILABLE, {} that their connection closed under",
         seen.answered,
-        seen.retried,
-        seen.sent.len()
+        seen.sent.len(),
+        seen.unavailable,
+        seen.unsent
     );
     assert!(seen.failures.is_empty(), "{} failures: {:#?}", seen.failures.len(), seen.failures);
     let stored: BTreeSet<String> =
