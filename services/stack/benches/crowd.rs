@@ -18,7 +18,7 @@ mod services;
 use std::{fs, net::SocketAddr, time::SystemTime};
 
 use api::schema::v1::{Dependent, WatchRequest, schema_service_client::SchemaServiceClient};
-use figures::Spread;
+use figures::{Spread, resident};
 use testing::{
     Backend, Process, TestDatabase, channel, current, downgrade, eventually, revisions, upgrade,
 };
@@ -78,7 +78,7 @@ async fn crowd(backend: Backend, rounds: usize) {
     println!("{backend:?}: a change reaches one of {DEPENDENTS} dependents: {each}");
     println!("{backend:?}: a change has reached all of them: {last}");
     println!(
-        "{backend:?}: the schema service's resident memory: {alone} before, {} with them; {}",
+        "{backend:?}: the schema service's resident memory: {alone:.1} MiB before, {:.1} MiB with them; {}",
         resident(&process),
         connections(backend, &process, &database).await
     );
@@ -119,14 +119,6 @@ async fn all_told(
     }
     times.sort();
     times
-}
-
-/// `VmRSS` of a process, such as `34.5 MiB`.
-fn resident(process: &Process) -> String {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    let kib: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    format!("{:.1} MiB", kib / 1024.0)
 }
 
 /// What the database has open for it.

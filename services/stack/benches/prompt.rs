@@ -12,6 +12,7 @@
 //! schema service's Watch said that the schema is at head, or below: the rest is the gate's.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a benchmark that cannot go on says where")]
 
+#[expect(dead_code, reason = "other benchmarks use the rest")]
 mod figures;
 #[path = "../tests/it/services.rs"]
 mod services;

@@ -86,16 +86,7 @@ pub(super) async fn subscribe(
         "" => None,
         after => Some(cursor::position("after", after)?),
     };
-    let connection = &mut feed.store().connection().await?;
-    if let Some(chat_id) = &chat_id
-        && Chat::by_id(connection, chat_id).await?.is_none()
-    {
-        return Err(Error::ChatNotFound(chat_id.clone()));
-    }
-    let after = match after {
-        Some(after) => after,
-        None => Message::newest(connection).await?,
-    };
+    let after = begin(feed.store(), chat_id.as_deref(), after).await?;
     let listener = feed.listen(chat_id.as_deref()).await?;
     let store = feed.store().clone();
     Ok(subscription::messages(listener, after).map(move |message| {
@@ -106,4 +97,19 @@ pub(super) async fn subscribe(
             Err(error) => Err(store.refuse(error)),
         }
     }))
+}
+
+/// Where a subscription begins. Its connection is free again when this returns: whoever held one
+/// while it waited for the feed's would keep the feed from it.
+async fn begin(store: &Store, chat_id: Option<&str>, after: Option<i64>) -> Result<i64, Error> {
+    let connection = &mut store.connection().await?;
+    if let Some(chat_id) = chat_id
+        && Chat::by_id(connection, chat_id).await?.is_none()
+    {
+        return Err(Error::ChatNotFound(chat_id.to_owned()));
+    }
+    Ok(match after {
+        Some(after) => after,
+        None => Message::newest(connection).await?,
+    })
 }

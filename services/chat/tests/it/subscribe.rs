@@ -1,6 +1,7 @@
 //! Subscribing: after a cursor, then live, never twice, whoever is slow.
 
 use api::chat::v1::SubscribeResponse;
+use futures_util::future::join_all;
 use testing::{Backend, apply, both, downgrade, reason, upgrade};
 use tonic::{Code, Streaming};
 use tonic_health::pb::health_check_response::ServingStatus::Serving;
@@ -114,5 +115,17 @@ async fn the_feed_starts_over_when_everybody_left(backend: Backend) {
         assert_eq!(heard(&mut stream, 1).await, [body]);
         drop(stream);
         fixture.say(&chat, "unheard").await;
+    }
+}
+
+#[apply(both!)]
+async fn many_that_come_at_once_leave_each_other_a_connection(backend: Backend) {
+    let fixture = Fixture::ready(backend).await;
+    let chat = fixture.chat("a").await;
+    // Many times the connections that there are.
+    let streams = join_all((0..50).map(|_| fixture.subscribe(&chat, ""))).await;
+    fixture.say(&chat, "hello").await;
+    for stream in streams {
+        assert_eq!(heard(&mut stream.unwrap(), 1).await, ["hello"]);
     }
 }

@@ -1,11 +1,11 @@
 //! What the benchmarks share: when a step was committed, and how times are told.
 
 use std::{
-    fmt,
+    fmt, fs,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use testing::{Backend, TestDatabase};
+use testing::{Backend, Process, TestDatabase};
 
 /// The figure, or a small one where `cargo test --benches` only wants to see that it runs.
 pub fn rounds(figure: usize) -> usize {
@@ -25,6 +25,14 @@ pub async fn committed(backend: Backend, database: &TestDatabase) -> SystemTime 
     let newest = format!("select {micros} from schemagate_steps order by id desc limit 1");
     let found = database.column(&newest).await.into_iter().flatten().next().unwrap();
     UNIX_EPOCH + Duration::from_micros(found.parse().unwrap())
+}
+
+/// `VmRSS` of a process, in MiB.
+pub fn resident(process: &Process) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    kib / 1024.0
 }
 
 /// Times, told as `p50 1.2 ms, p99 3.4 ms, max 5.6 ms of 200`.

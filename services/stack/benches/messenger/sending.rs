@@ -1,0 +1,127 @@
+//! SendMessage: many in flight, and one.
+
+use std::{
+    process::{Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Instant,
+};
+
+use api::chat::v1::{Chat, CreateChatRequest, SendMessageRequest};
+use futures_util::future::join_all;
+use testing::Backend;
+
+use super::{Scale, Stack, pgbench};
+
+const CHATS: usize = 1_000;
+const BODY: &str = "The quick brown fox jumps over the lazy dog, and the dog sleeps on.";
+
+/// The same work as one statement: the message, and its chat's `last_message_at`.
+const SCRIPT: &str = "\
+\\set n random(1, 1000)
+WITH stored AS (
+    INSERT INTO messages (id, chat_id, sender, body, metadata, sent_at)
+    VALUES (gen_random_uuid()::text, 'chat-' || :n, 'me@s.whatsapp.net',
+        'The quick brown fox jumps over the lazy dog, and the dog sleeps on.', '{}', now())
+    RETURNING chat_id, sent_at)
+UPDATE chats SET last_message_at = stored.sent_at FROM stored
+WHERE chats.id = stored.chat_id
+AND (last_message_at IS NULL OR last_message_at < stored.sent_at);
+";
+
+/// Beside pgbench, with the order of messages and, since that costs it most, without.
+pub async fn postgres(scale: Scale) {
+    let stack = Stack::start(Backend::Postgres).await;
+    stack.fill(1, CHATS).await;
+    let ids: Vec<String> = (1..=CHATS).map(|n| format!("chat-{n}")).collect();
+    let durable = stack.database.column("select current_setting('fsync')").await;
+    println!("PostgreSQL with fsync {}", durable[0].as_deref().unwrap_or_default());
+
+    let _ = send(&stack, &ids, 256, scale).await;
+    let (many, _) = send(&stack, &ids, 256, scale).await;
+    let (_, one) = send(&stack, &ids, 1, scale).await;
+    println!("SendMessage, 256 in flight: {many:.0} a second; one in flight: {one:.2} ms");
+    for (what, trigger) in [("in the order of commits", "enable"), ("in no order", "disable")] {
+        let sql = format!("alter table messages {trigger} trigger messages_in_order");
+        stack.database.execute(&sql).await;
+        let Some(found) = pgbench::run(&stack.database, SCRIPT, 16, scale) else {
+            println!("there is no pgbench on the path");
+            return;
+        };
+        let alone = pgbench::run(&stack.database, SCRIPT, 1, scale).unwrap();
+        println!(
+            "pgbench {what}, 16 clients: {:.0} a second, ratio {:.1}; one client: {:.2} ms",
+            found.rate,
+            many / found.rate,
+            alone.latency
+        );
+    }
+}
+
+/// Beside the sqlite3 shell, which makes each message durable by itself.
+pub async fn sqlite(scale: Scale) {
+    let stack = Stack::start(Backend::Sqlite).await;
+    let mut client = stack.client();
+    let mut ids = Vec::new();
+    for number in 0..100 {
+        let chat = Chat { jid: format!("{number}"), ..Chat::default() };
+        let created = client.create_chat(CreateChatRequest { chat: Some(chat) }).await.unwrap();
+        ids.push(created.into_inner().chat.unwrap().id);
+    }
+    let (many, _) = send(&stack, &ids, 64, scale).await;
+    println!("SQLite: SendMessage, 64 in flight: {many:.0} a second");
+    if let Some(shell) = shell(&stack, &ids[0], 5_000 / scale.rows.min(100)) {
+        println!("sqlite3, a transaction each: {shell:.0} a second, ratio {:.1}", many / shell);
+    }
+}
+
+/// Messages a second through the shell; none where there is none.
+fn shell(stack: &Stack, chat_id: &str, count: usize) -> Option<f64> {
+    let file = stack.database.url().strip_prefix("sqlite:").unwrap();
+    let mut script = String::from("pragma synchronous = full; pragma foreign_keys = on;\n");
+    for number in 0..count {
+        script.push_str(&format!(
+            "begin immediate; insert into messages (id, chat_id, sender, body, metadata, sent_at) \
+             values ('m{number}', '{chat_id}', 'me', '{BODY}', '{{}}', '2026-01-01 00:00:00.000000'); \
+             update chats set last_message_at = '2026-01-01 00:00:00.000000' where id = '{chat_id}' \
+             and last_message_at < '2026-01-01'; commit;\n"
+        ));
+    }
+    let input = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(input.path(), script).unwrap();
+    let started = Instant::now();
+    let status = Command::new("sqlite3")
+        .arg(file)
+        .stdin(Stdio::from(input.reopen().unwrap()))
+        .stdout(Stdio::null())
+        .status()
+        .ok()?;
+    assert!(status.success(), "sqlite3: {status}");
+    Some(count as f64 / started.elapsed().as_secs_f64())
+}
+
+/// Sends for a while with so many in flight: how many a second, and milliseconds for each.
+async fn send(stack: &Stack, ids: &[String], in_flight: usize, scale: Scale) -> (f64, f64) {
+    let clients = stack.clients();
+    let sent = AtomicUsize::new(0);
+    let started = Instant::now();
+    join_all((0..in_flight).map(|number| {
+        let mut client = clients[number % clients.len()].clone();
+        let sent = &sent;
+        async move {
+            while started.elapsed() < scale.lasting {
+                let nth = sent.fetch_add(1, Ordering::Relaxed);
+                let request = SendMessageRequest {
+                    // A step that is prime to their number: no chat comes twice in a batch.
+                    chat_id: ids[nth * 7 % ids.len()].clone(),
+                    sender: "me@s.whatsapp.net".into(),
+                    body: BODY.into(),
+                    ..SendMessageRequest::default()
+                };
+                client.send_message(request).await.unwrap();
+            }
+        }
+    }))
+    .await;
+    let (sent, seconds) = (sent.into_inner() as f64, started.elapsed().as_secs_f64());
+    (sent / seconds, seconds * 1e3 * in_flight as f64 / sent)
+}

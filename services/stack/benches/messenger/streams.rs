@@ -1,0 +1,108 @@
+//! Subscribe: how soon a message is heard, and what those cost who only listen.
+
+use std::time::{Duration, SystemTime};
+
+use api::chat::v1::{SendMessageRequest, SubscribeRequest, chat_service_client::ChatServiceClient};
+use testing::Backend;
+use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
+use tonic::transport::Channel;
+
+use super::{
+    Scale, Stack,
+    figures::{Spread, resident},
+};
+
+const SUBSCRIBERS: usize = 100;
+/// A second.
+const MESSAGES: u32 = 1_000;
+const IDLE: usize = 10_000;
+/// Streams that a server takes on one connection.
+const ON_ONE: usize = 200;
+
+/// From when a message was taken, which is before its commit, to when each subscriber has it.
+pub async fn live(scale: Scale) {
+    for backend in [Backend::Postgres, Backend::Sqlite] {
+        let stack = Stack::start(backend).await;
+        stack.database.execute("insert into chats (id, jid) values ('chat-1', '1')").await;
+        let (told, mut heard) = mpsc::unbounded_channel();
+        let mut listening = JoinSet::new();
+        let clients = stack.clients();
+        for number in 0..SUBSCRIBERS {
+            let client = clients[number % clients.len()].clone();
+            listening.spawn(listen(client, told.clone()));
+        }
+        drop(told);
+        // Until the last of them listens.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let sent = speak(&stack, scale.lasting).await;
+        let mut spread = Spread::default();
+        for _ in 0..sent * SUBSCRIBERS {
+            let (from, to) = heard.recv().await.unwrap();
+            spread.add(from, to);
+        }
+        println!("{backend:?}: Subscribe, {SUBSCRIBERS} at {MESSAGES} a second: {spread}");
+        listening.abort_all();
+    }
+}
+
+/// Sends at a steady pace; how many.
+async fn speak(stack: &Stack, lasting: Duration) -> usize {
+    let clients = stack.clients();
+    let mut pace = tokio::time::interval(Duration::from_secs(1) / MESSAGES);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut speaking = JoinSet::new();
+    let started = SystemTime::now();
+    let mut sent = 0;
+    while started.elapsed().unwrap() < lasting {
+        pace.tick().await;
+        let mut client = clients[sent % clients.len()].clone();
+        speaking.spawn(async move {
+            let request = SendMessageRequest {
+                chat_id: "chat-1".into(),
+                sender: "me".into(),
+                body: "hello".into(),
+                ..SendMessageRequest::default()
+            };
+            client.send_message(request).await.unwrap();
+        });
+        sent += 1;
+    }
+    while let Some(done) = speaking.join_next().await {
+        done.unwrap();
+    }
+    sent
+}
+
+async fn listen(
+    mut client: ChatServiceClient<Channel>,
+    told: mpsc::UnboundedSender<(SystemTime, SystemTime)>,
+) {
+    let stream = client.subscribe(SubscribeRequest::default()).await.unwrap();
+    let mut stream = stream.into_inner();
+    while let Ok(Some(next)) = stream.message().await {
+        let sent_at = next.message.unwrap().sent_at.unwrap();
+        let sent_at = SystemTime::try_from(sent_at).unwrap();
+        if told.send((sent_at, SystemTime::now())).is_err() {
+            return;
+        }
+    }
+}
+
+/// The service's memory with many who only listen.
+pub async fn idle(scale: Scale) {
+    let stack = Stack::start(Backend::Postgres).await;
+    stack.database.execute("insert into chats (id, jid) values ('chat-1', '1')").await;
+    let alone = resident(&stack.chat);
+    let count = (IDLE / scale.rows).max(2);
+    let mut streams = Vec::new();
+    let mut client = stack.client();
+    for number in 0..count {
+        if number % ON_ONE == 0 {
+            client = stack.client();
+        }
+        let request = SubscribeRequest { chat_id: "chat-1".into(), after: String::new() };
+        streams.push(client.subscribe(request).await.unwrap().into_inner());
+    }
+    let listening = resident(&stack.chat);
+    println!("{count} idle subscribers: {listening:.0} MiB resident, {alone:.0} without them");
+}
