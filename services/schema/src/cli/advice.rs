@@ -59,6 +59,7 @@ fn on_refusal(reason: &str, metadata: &HashMap<String, String>) -> Option<String
         "DATABASE_UNREADABLE" => {
             "what the database says is in the message; try again where it is a lock's".into()
         }
+        "SHUTTING_DOWN" => "again: another replica, or the next server, goes on from there".into(),
         "DATABASE_UNREACHABLE" => "is it up, and is the service's DATABASE_URL right?".into(),
         _ => return None,
     })
