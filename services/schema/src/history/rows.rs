@@ -9,7 +9,13 @@ use common::{
     database::{Connection, chain},
     with_conn,
 };
-use diesel::{QueryResult, QueryableByName, result::Error, sql_types::Text};
+use diesel::{
+    QueryResult,
+    backend::Backend,
+    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    result::Error,
+    sql_types::Text,
+};
 use diesel_async::RunQueryDsl;
 use serde::Deserialize;
 
@@ -42,10 +48,23 @@ pub(super) enum Row {
     Forced { dependent: String },
 }
 
-#[derive(QueryableByName)]
-struct Item {
-    #[diesel(sql_type = Text)]
-    item: String,
+/// A statement of one text column. Unlike `sql_query`'s it is prepared once on each connection.
+struct Prepared<'a>(&'a str);
+
+impl Query for Prepared<'_> {
+    type SqlType = Text;
+}
+
+impl QueryId for Prepared<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<DB: Backend> QueryFragment<DB> for Prepared<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.push_sql(self.0);
+        Ok(())
+    }
 }
 
 const DIESEL: &str = "__diesel_schema_migrations";
@@ -106,9 +125,9 @@ impl Tables {
 }
 
 async fn load(connection: &mut Connection, statement: &str) -> QueryResult<Vec<Row>> {
-    let query = diesel::sql_query(statement);
-    let items: Vec<Item> = with_conn!(connection, c => query.load(c).await)?;
-    let row = |Item { item }| {
+    let items: Vec<String> =
+        with_conn!(connection, c => Prepared(statement).load::<String>(c).await)?;
+    let row = |item: String| {
         serde_json::from_str(&item).map_err(|error| {
             Error::DeserializationError(format!("{item}: {}", chain(&error)).into())
         })
