@@ -1,7 +1,5 @@
 //! Chats: the row, the insert, the change, and the queries on one of them.
 
-use std::io::Write as _;
-
 use common::{
     database::{
         Connection,
@@ -11,18 +9,15 @@ use common::{
 };
 use diesel::{
     AsChangeset, ExpressionMethods as _, Insertable, OptionalExtension as _, QueryDsl as _,
-    QueryResult, Queryable, Selectable, SelectableHelper as _,
-    backend::Backend,
-    deserialize::{self, FromSql, FromSqlRow},
+    QueryResult, Queryable, Selectable, SelectableHelper as _, deserialize::FromSqlRow,
     expression::AsExpression,
-    pg::{Pg, PgValue},
-    serialize::{self, IsNull, Output, ToSql},
-    sql_types::Text,
-    sqlite::Sqlite,
 };
 use diesel_async::RunQueryDsl as _;
 
-use super::tables::{ChatTypeEnum, chats};
+use super::{
+    labels::labelled,
+    tables::{ChatTypeEnum, chats},
+};
 
 /// A row of `chats`.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -147,46 +142,8 @@ pub enum ChatType {
     Channel,
 }
 
-impl ChatType {
-    const ALL: [Self; 3] = [Self::Private, Self::Group, Self::Channel];
-
-    /// The database's label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Private => "private",
-            Self::Group => "group",
-            Self::Channel => "channel",
-        }
-    }
-
-    fn from_label(label: &str) -> deserialize::Result<Self> {
-        let found = Self::ALL.into_iter().find(|kind| kind.label() == label);
-        found.ok_or_else(|| format!("'{label}' is no type of chat").into())
-    }
-}
-
-impl FromSql<ChatTypeEnum, Pg> for ChatType {
-    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
-        Self::from_label(str::from_utf8(value.as_bytes())?)
-    }
-}
-
-impl ToSql<ChatTypeEnum, Pg> for ChatType {
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
-        out.write_all(self.label().as_bytes())?;
-        Ok(IsNull::No)
-    }
-}
-
-impl FromSql<ChatTypeEnum, Sqlite> for ChatType {
-    fn from_sql(value: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-        Self::from_label(&<String as FromSql<Text, Sqlite>>::from_sql(value)?)
-    }
-}
-
-impl ToSql<ChatTypeEnum, Sqlite> for ChatType {
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
-        out.set_value(self.label());
-        Ok(IsNull::No)
-    }
-}
+labelled!(ChatType as ChatTypeEnum, "type of chat", {
+    Private => "private",
+    Group => "group",
+    Channel => "channel",
+});

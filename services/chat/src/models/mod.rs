@@ -5,6 +5,7 @@
 
 pub mod chat;
 pub mod import;
+mod labels;
 pub mod listing;
 pub mod message;
 mod row;

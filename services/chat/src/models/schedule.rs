@@ -1,7 +1,5 @@
 //! Schedules: the row, the insert, the change, and the queries on them.
 
-use std::io::Write as _;
-
 use common::{
     database::{
         Connection,
@@ -11,18 +9,15 @@ use common::{
 };
 use diesel::{
     AsChangeset, ExpressionMethods as _, Insertable, OptionalExtension as _, QueryDsl as _,
-    QueryResult, Queryable, Selectable, SelectableHelper as _,
-    backend::Backend,
-    deserialize::{self, FromSql, FromSqlRow},
+    QueryResult, Queryable, Selectable, SelectableHelper as _, deserialize::FromSqlRow,
     expression::AsExpression,
-    pg::{Pg, PgValue},
-    serialize::{self, IsNull, Output, ToSql},
-    sql_types::Text,
-    sqlite::Sqlite,
 };
 use diesel_async::RunQueryDsl as _;
 
-use super::tables::{ScheduleTypeEnum, scheduled_messages as schedules};
+use super::{
+    labels::labelled,
+    tables::{ScheduleTypeEnum, scheduled_messages as schedules},
+};
 
 /// A row of `scheduled_messages`.
 #[derive(Clone, Debug, Insertable, Queryable, Selectable)]
@@ -211,43 +206,7 @@ pub enum Kind {
     Cron,
 }
 
-impl Kind {
-    /// The database's label.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Once => "once",
-            Self::Cron => "cron",
-        }
-    }
-
-    fn from_label(label: &str) -> deserialize::Result<Self> {
-        let found = [Self::Once, Self::Cron].into_iter().find(|kind| kind.label() == label);
-        found.ok_or_else(|| format!("'{label}' is no type of schedule").into())
-    }
-}
-
-impl FromSql<ScheduleTypeEnum, Pg> for Kind {
-    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
-        Self::from_label(str::from_utf8(value.as_bytes())?)
-    }
-}
-
-impl ToSql<ScheduleTypeEnum, Pg> for Kind {
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
-        out.write_all(self.label().as_bytes())?;
-        Ok(IsNull::No)
-    }
-}
-
-impl FromSql<ScheduleTypeEnum, Sqlite> for Kind {
-    fn from_sql(value: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-        Self::from_label(&<String as FromSql<Text, Sqlite>>::from_sql(value)?)
-    }
-}
-
-impl ToSql<ScheduleTypeEnum, Sqlite> for Kind {
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
-        out.set_value(self.label());
-        Ok(IsNull::No)
-    }
-}
+labelled!(Kind as ScheduleTypeEnum, "type of schedule", {
+    Once => "once",
+    Cron => "cron",
+});
