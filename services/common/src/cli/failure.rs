@@ -1,6 +1,7 @@
 //! What a command says when it has no result: the server's words, then what to do.
 
 use std::{
+    error::Error as _,
     io::{self, Write as _},
     process::ExitCode,
 };
@@ -65,6 +66,8 @@ impl Failure {
     fn words(&self) -> String {
         match self {
             Self::Refused(status) if status.message().is_empty() => status.code().to_string(),
+            // Only what went wrong on the way has a cause here.
+            Self::Refused(status) => chain(status.source().unwrap_or(status)),
             Self::Local(error) => chain(error.as_ref()),
             other => chain(other),
         }
