@@ -109,6 +109,7 @@ enum Trust {
 pub struct Connector {
     tcp: HttpConnector,
     trust: Trust,
+    protocol: &'static [u8],
 }
 
 impl Connector {
@@ -123,16 +124,21 @@ impl Connector {
         Self::trusting(Trust::Whoever)
     }
 
+    /// One for HTTP/1.1, such as scrapes.
+    pub fn http1(files: ClientFiles) -> Self {
+        Self { protocol: b"http/1.1", ..Self::new(files) }
+    }
+
     fn trusting(trust: Trust) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        Self { tcp, trust }
+        Self { tcp, trust, protocol: b"h2" }
     }
 }
 
 impl Trust {
-    fn config(&self) -> io::Result<ClientConfig> {
+    fn config(&self, protocol: &[u8]) -> io::Result<ClientConfig> {
         let mut config = match self {
             Self::Files(files) => files.config()?,
             Self::Whoever => builder()
@@ -140,19 +146,25 @@ impl Trust {
                 .with_custom_certificate_verifier(Arc::new(Whoever(provider())))
                 .with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = vec![protocol.to_vec()];
         Ok(config)
     }
 
-    async fn secure(self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let config = tokio::task::spawn_blocking(move || self.config()).await??;
+    async fn secure(
+        self,
+        host: &str,
+        stream: TcpStream,
+        protocol: &'static [u8],
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let config = tokio::task::spawn_blocking(move || self.config(protocol)).await??;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host).map_err(io::Error::other)?;
         let stream =
             TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(told)?;
-        match stream.get_ref().1.alpn_protocol() {
-            Some(b"h2") => Ok(stream),
-            _ => Err(told(io::Error::other(rustls::Error::NoApplicationProtocol))),
+        if stream.get_ref().1.alpn_protocol() == Some(protocol) {
+            Ok(stream)
+        } else {
+            Err(told(io::Error::other(rustls::Error::NoApplicationProtocol)))
         }
     }
 }
@@ -168,14 +180,14 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = self.tcp.call(uri.clone());
-        let trust = self.trust.clone();
+        let (trust, protocol) = (self.trust.clone(), self.protocol);
         Box::pin(async move {
             let stream = connecting.await.map_err(|error| io::Error::other(chain(&error)))?;
             let stream = stream.into_inner();
             let io = match uri.scheme_str() {
                 Some("https") => {
                     let host = uri.host().unwrap_or_default();
-                    Io::Tls(Box::new(trust.secure(host, stream).await?))
+                    Io::Tls(Box::new(trust.secure(host, stream, protocol).await?))
                 }
                 _ => Io::Plain(stream),
             };
