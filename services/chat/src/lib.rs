@@ -3,6 +3,7 @@
 //!
 //! [`serve`] is the service; `src/main.rs` is its command line.
 
+mod bus;
 pub mod cli;
 mod error;
 mod limits;
@@ -14,5 +15,6 @@ mod serve;
 mod store;
 mod validate;
 
+pub use bus::BusUrl;
 pub use limits::Limits;
 pub use serve::{Config, Error, serve};

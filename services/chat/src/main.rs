@@ -36,6 +36,9 @@ async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let asked_to_end = server::asked_to_end()?;
     let listeners = Listeners::bind("chat", args.here.listen, args.metrics_listen).await?;
     tracing::info!("the database is {}", args.database_url);
+    if let Some(bus) = &args.bus {
+        tracing::info!("the bus is {bus}");
+    }
     chat::serve(args.config(), listeners, asked_to_end).await?;
     Ok(())
 }

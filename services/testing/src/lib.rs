@@ -22,6 +22,7 @@
 mod background;
 mod clients;
 mod database;
+mod nats;
 mod process;
 mod refusal;
 mod scrape;
@@ -32,6 +33,7 @@ mod wait;
 pub use clients::{channel, current, downgrade, health, upgrade};
 pub use database::{Backend, TestDatabase};
 pub use macro_rules_attribute::apply;
+pub use nats::Nats;
 pub use process::Process;
 pub use refusal::{bad_fields, info, reason, retry_delay};
 pub use scrape::Scrape;
