@@ -20,6 +20,7 @@ use tonic::{
 };
 
 use crate::{
+    bots::{desk::Desk, fanout::FanOut},
     error::Fault,
     limits::{Limited, Limits, Room},
     messages::{feed::Feed, writer::Writer},
@@ -110,13 +111,18 @@ pub async fn serve(
     let runner = Arc::new(Runner::new(store.clone(), feed.clone()));
     let schedules = Schedules::new(store.clone(), writer.clone(), Arc::clone(&runner));
     let running = tokio::spawn(async move { runner.run().await });
+    let desk = Arc::new(Desk::new(store.clone(), limits.bot_failures));
+    let fan_out = FanOut::new(store.clone(), feed.clone(), Arc::clone(&desk));
+    let fanning = tokio::spawn(fan_out.clone().run());
+    let bots = Bots::new(store.clone(), Arc::clone(&desk), fan_out, feed.clone(), streams.clone());
+    let bots = BotServiceServer::new(bots);
     let chats = ChatServiceServer::new(Chats::new(store, writer, feed, streams));
     let mut routes = Routes::builder();
     server::add_reflection(&mut routes)?;
     routes.add_service(gate.health_service());
     routes.add_service(gate.readiness_service());
     routes.add_service(gate.guard(Limited::new(chats, calls.clone())));
-    routes.add_service(gate.guard(Limited::new(BotServiceServer::new(Bots), calls.clone())));
+    routes.add_service(gate.guard(Limited::new(bots, calls.clone())));
     routes.add_service(gate.guard(Limited::new(ScheduleServiceServer::new(schedules), calls)));
     let mut exporter = Exporter::default();
     gate.register(&mut exporter.registry);
@@ -126,10 +132,12 @@ pub async fn serve(
         // What is due from now on is another replica's. A run is one transaction: it is cut off
         // whole.
         running.abort();
+        fanning.abort();
     };
     let served = server::serve(listeners, routes.routes(), exporter, ending).await;
     // It stores what was handed in, and ends with the services that hold its handles.
     let _ = writing.await;
+    desk.close().await;
     feeding.abort();
     renewing.abort();
     drained.cancel();

@@ -35,6 +35,8 @@ struct Inner {
     store: Store,
     state: Mutex<State>,
     woken: Notify,
+    /// Wakes those who look on their own account: the bots' fan-out.
+    stored: Notify,
     readers: Semaphore,
 }
 
@@ -60,6 +62,7 @@ impl Feed {
             store,
             state: Mutex::new(state),
             woken: Notify::new(),
+            stored: Notify::new(),
             readers: Semaphore::new(READERS),
         };
         Self { inner: Arc::new(inner) }
@@ -68,6 +71,12 @@ impl Feed {
     /// Says that something may have been stored.
     pub(crate) fn wake(&self) {
         self.inner.woken.notify_one();
+        self.inner.stored.notify_one();
+    }
+
+    /// Ends when something may have been stored since it was last asked.
+    pub(crate) async fn stored(&self) {
+        self.inner.stored.notified().await;
     }
 
     /// Reads and tells, for ever.
