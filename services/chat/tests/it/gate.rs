@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use api::chat::v1::{
-    ChatType, ListBotsRequest, ListChatsRequest, bot_service_client::BotServiceClient,
-    chat_service_client::ChatServiceClient,
-};
+use api::chat::v1::{ChatType, ListChatsRequest, chat_service_client::ChatServiceClient};
 use chat::models::REQUIRES;
 use gate::Mode;
 use testing::{
@@ -179,13 +176,4 @@ async fn a_connection_that_broke_is_replaced() {
         assert!(retry_delay(&refused).is_some());
         fixture.page(0, "", ChatType::Unspecified).await.unwrap();
     }
-}
-
-#[apply(both!)]
-async fn what_comes_later_says_so(backend: Backend) {
-    let fixture = Fixture::ready(backend).await;
-    let bots = BotServiceClient::new(channel(fixture.chat));
-    let refused = bots.clone().list_bots(ListBotsRequest::default()).await.unwrap_err();
-    assert_eq!(refused.code(), Code::Unimplemented);
-    assert_eq!(reason(&refused), "METHOD_UNIMPLEMENTED");
 }
