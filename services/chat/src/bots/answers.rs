@@ -2,9 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use common::database::types::{Json, Time};
+use common::{
+    database::types::{Json, Time},
+    status::Problem,
+};
 use serde_json::json;
 use tokio::time::sleep;
+use tonic::Code;
 use uuid::Uuid;
 
 use super::desk::Desk;
@@ -78,7 +82,10 @@ impl Desk {
                     return Ok(());
                 }
                 Ok(false) if since.elapsed() < PATIENCE => {}
-                Ok(false) => return Err(Error::ChatLocked(to.bot_id.clone())),
+                Ok(false) => {
+                    let words = "the chat is locked by a long transaction";
+                    return Err(Problem::new(Code::Unavailable, "CHAT_LOCKED", words).into());
+                }
                 Err(error) if since.elapsed() < PATIENCE && may_pass(&error) => {
                     self.store.heed(&error);
                 }

@@ -1,7 +1,7 @@
 //! A worker's stream: what it attends to, what it is handed, what it answers.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -11,10 +11,13 @@ use api::chat::v1::{
     work_request::{Answer, Attend, Request},
 };
 use common::status::Problem;
-use futures_util::{StreamExt as _, TryStreamExt as _};
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use futures_util::TryStreamExt as _;
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, mpsc},
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::desk::Desk;
 use crate::{
@@ -42,7 +45,8 @@ pub(crate) struct Worker {
     kind: String,
     concurrency: usize,
     lease: Duration,
-    hand: Mutex<HashSet<Claimed>>,
+    /// What it has, and until when: what it says nothing of is another worker's then.
+    hand: Mutex<HashMap<Claimed, Instant>>,
     /// That something left the hand.
     answered: Notify,
     /// How a delivery is told.
@@ -98,6 +102,12 @@ async fn serve(
     }
 }
 
+/// A length of time; none where it is not one. prost's own conversion panics at the least of them.
+fn duration(given: prost_types::Duration) -> Option<Duration> {
+    let nanos = u32::try_from(given.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(given.seconds.try_into().ok()?, nanos))
+}
+
 /// What a worker asks for.
 fn attended(attend: Attend) -> Result<(String, usize, Duration), Problem> {
     let kind = validate::text("attend.type", attend.r#type, TYPE_LENGTH)?;
@@ -108,8 +118,7 @@ fn attended(attend: Attend) -> Result<(String, usize, Duration), Problem> {
     }
     let lease = match attend.lease {
         None => LEASE,
-        Some(lease) => Duration::try_from(lease)
-            .ok()
+        Some(lease) => duration(lease)
             .filter(|lease| (SHORTEST..=LONGEST).contains(lease))
             .ok_or_else(|| {
                 let what = "not from one second to one hour";
@@ -131,27 +140,29 @@ impl Worker {
             refused
         };
         let (refused, ()) = tokio::join!(answering, self.hand_out(out, &stop));
+        self.let_go().await;
         if let Err(status) = refused {
-            // Nothing is read any more from who went.
+            // Who is gone is told nothing.
             let _ = out.send(Err(status)).await;
         }
-        self.let_go().await;
     }
 
     /// Hands out as many as may be in hand, until it is told to stop.
     async fn hand_out(&self, out: &Answers, stop: &CancellationToken) {
         let turn = self.desk.turn(&self.kind);
         while !stop.is_cancelled() {
-            let free = self.concurrency - self.hand().len().min(self.concurrency);
+            let (free, until) = self.free();
             if free == 0 {
-                stop.run_until_cancelled(self.answered.notified()).await;
+                let answered = timeout_at(until, self.answered.notified());
+                stop.run_until_cancelled(answered).await;
                 continue;
             }
             let limit = i64::try_from(free).unwrap_or(i64::MAX);
             let claim = Claim { kind: self.kind.clone(), limit, lease: self.lease };
             let handed = self.desk.take(&turn, claim, stop).await;
             // All of them are in its hand, told or not, until it answers or goes.
-            self.hand().extend(handed.iter().map(claimed));
+            let until = Instant::now() + self.lease;
+            self.hand().extend(handed.iter().map(|handed| (claimed(handed), until)));
             for handed in handed {
                 let telling = out.send(Ok((self.told)(handed)));
                 if !matches!(stop.run_until_cancelled(telling).await, Some(Ok(()))) {
@@ -161,13 +172,19 @@ impl Worker {
         }
     }
 
+    /// How many more it may have, and when that may change by itself.
+    fn free(&self) -> (usize, Instant) {
+        let now = Instant::now();
+        let mut hand = self.hand();
+        hand.retain(|_, until| *until > now);
+        let until = hand.values().min().copied().unwrap_or(now);
+        (self.concurrency.saturating_sub(hand.len()), until)
+    }
+
     /// Takes what the worker says, to its end or to its first mistake.
     async fn answers(&self, requests: Streaming<WorkRequest>) -> Result<(), Status> {
-        let requests = requests.into_stream().take_while(|request| {
-            // Whoever's connection broke is told nothing.
-            std::future::ready(request.is_ok())
-        });
         requests
+            .map_err(unread)
             .try_for_each_concurrent(self.concurrency, async |request| match request.request {
                 Some(Request::Answer(answer)) => self.answer(answer).await,
                 Some(Request::Attend(_)) => {
@@ -182,7 +199,7 @@ impl Worker {
     async fn answer(&self, answer: Answer) -> Result<(), Status> {
         let to = read_id(&answer.delivery_id)?;
         self.desk.answer(&self.feed, &self.kind, &to, answer.reply, &answer.error).await;
-        if self.hand().remove(&to) {
+        if self.hand().remove(&to).is_some() {
             self.answered.notify_one();
         }
         Ok(())
@@ -191,7 +208,7 @@ impl Worker {
     /// Lets go of what is in hand still: a failure of the worker's, unless it was the server that
     /// ended the stream.
     async fn let_go(self) {
-        let hand: Vec<Claimed> = self.hand().drain().collect();
+        let hand: Vec<Claimed> = self.hand().drain().map(|(claimed, _)| claimed).collect();
         if hand.is_empty() {
             return;
         }
@@ -204,8 +221,18 @@ impl Worker {
         }
     }
 
-    fn hand(&self) -> MutexGuard<'_, HashSet<Claimed>> {
+    fn hand(&self) -> MutexGuard<'_, HashMap<Claimed, Instant>> {
         self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// tonic tells a message that is too large as OUT_OF_RANGE, without a reason.
+fn unread(status: Status) -> Status {
+    match status.code() {
+        Code::OutOfRange => {
+            Problem::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", status.message()).into()
+        }
+        _ => status,
     }
 }
 

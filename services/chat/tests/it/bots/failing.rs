@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use api::chat::v1::{ListParkedDeliveriesRequest, RetryDeliveryRequest, work_request::Attend};
-use testing::{Backend, apply, both, eventually};
+use testing::{Backend, apply, both, eventually, reason};
 
 use super::{Worker, client, messages, parked, replies, sitting};
 use crate::{fixture::Fixture, order::Holder};
@@ -146,4 +146,36 @@ async fn an_answer_waits_for_its_chat() {
     assert_eq!(messages(&fixture, &chat).await.len(), 1);
     holder.run("commit").await;
     assert_eq!(replies(&fixture, &said, 1).await[0].body, "patient");
+}
+
+/// What a worker says nothing of takes no place in its hand for ever.
+#[apply(both!)]
+async fn a_worker_that_forgets_a_delivery_goes_on(backend: Backend) {
+    let fixture = Fixture::ready(backend).await;
+    let chat = fixture.chat("a").await;
+    sitting(&fixture, &chat, "echo").await;
+    let lease = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    let attend = Attend { r#type: "echo".into(), lease, ..Attend::default() };
+    let mut worker = Worker::attend_as(fixture.chat, attend).await;
+    let said = fixture.say(&chat, "hello").await;
+    let forgotten = worker.next().await;
+    let again = worker.next().await;
+    assert_eq!((forgotten.attempt, again.attempt), (1, 2));
+    worker.reply(&again, "oh").await;
+    assert_eq!(replies(&fixture, &said, 1).await[0].body, "oh");
+}
+
+/// A request that no server of ours reads ends the stream, and says why.
+#[apply(both!)]
+async fn an_answer_beyond_all_bounds_is_told_so(backend: Backend) {
+    let fixture = Fixture::ready(backend).await;
+    let chat = fixture.chat("a").await;
+    sitting(&fixture, &chat, "echo").await;
+    let mut worker = Worker::attend(fixture.chat, "echo").await;
+    fixture.say(&chat, "hello").await;
+    let told = worker.next().await;
+    worker.reply(&told, &"x".repeat(5 * 1024 * 1024)).await;
+    assert_eq!(reason(&worker.refused().await), "MESSAGE_TOO_LARGE");
+    let mut other = Worker::attend(fixture.chat, "echo").await;
+    assert_eq!(other.next().await.attempt, 2);
 }
