@@ -3,6 +3,7 @@
 //!
 //! [`serve`] is the service; `src/main.rs` is its command line.
 
+mod bots;
 mod bus;
 pub mod cli;
 mod error;

@@ -1,6 +1,6 @@
 //! The service's life: a pool, a gate, the services behind it, and an end in good order.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use api::chat::v1::{
     bot_service_server::{self, BotServiceServer},
@@ -20,6 +20,7 @@ use tonic::{
 };
 
 use crate::{
+    bots::{desk::Desk, fanout::FanOut},
     bus::{Bus, BusUrl, Topic, nats::Link},
     error::Fault,
     limits::{Limited, Limits, Room},
@@ -115,13 +116,18 @@ pub async fn serve(
     let runner = Runner::new(store.clone(), bus.clone());
     let running = tokio::spawn(runner.run(bus.listen(Topic::Schedules)));
     let schedules = Schedules::new(store.clone(), writer.clone(), bus.clone());
+    let desk = Arc::new(Desk::new(store.clone(), bus.clone(), limits.bot_failures));
+    let fan_out = FanOut::new(store.clone(), Arc::clone(&desk));
+    let fanning = tokio::spawn(fan_out.clone().run(bus.listen(Topic::Messages)));
+    let bots = Bots::new(store.clone(), Arc::clone(&desk), fan_out, streams.clone());
+    let bots = BotServiceServer::new(bots);
     let chats = ChatServiceServer::new(Chats::new(store, writer, feed, streams));
     let mut routes = Routes::builder();
     server::add_reflection(&mut routes)?;
     routes.add_service(gate.health_service());
     routes.add_service(gate.readiness_service());
     routes.add_service(gate.guard(Limited::new(chats, calls.clone())));
-    routes.add_service(gate.guard(Limited::new(BotServiceServer::new(Bots), calls.clone())));
+    routes.add_service(gate.guard(Limited::new(bots, calls.clone())));
     routes.add_service(gate.guard(Limited::new(ScheduleServiceServer::new(schedules), calls)));
     let mut exporter = Exporter::default();
     gate.register(&mut exporter.registry);
@@ -136,10 +142,12 @@ pub async fn serve(
         // What is due from now on is another replica's. A run is one transaction: it is cut off
         // whole.
         running.abort();
+        fanning.abort();
     };
     let served = server::serve(listeners, routes.routes(), exporter, ending).await;
     // It stores what was handed in, and ends with the services that hold its handles.
     let _ = writing.await;
+    desk.close().await;
     for task in [Some(feeding), Some(renewing), linking].into_iter().flatten() {
         task.abort();
     }

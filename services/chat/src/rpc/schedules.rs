@@ -11,11 +11,11 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{convert, messages::BODY_SIZE};
+use super::convert;
 use crate::{
     bus::{Bus, Topic},
     error::Error,
-    messages::writer::Writer,
+    messages::{BODY_SIZE, writer::Writer},
     models::{
         chat::Chat,
         schedule::{Kind, Schedule, ScheduleChanges},

@@ -173,11 +173,3 @@ impl ScheduleService for Schedules {
         self.store.reply(ran)
     }
 }
-
-/// The refusal of a method that the contract has and this build has not.
-pub(super) fn later(method: &str) -> Status {
-    let words = format!("{method} is in the contract and not in this build: deploy a newer one");
-    common::status::Problem::new(tonic::Code::Unimplemented, "METHOD_UNIMPLEMENTED", words)
-        .with("method", method)
-        .into()
-}
