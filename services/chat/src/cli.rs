@@ -14,13 +14,16 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use common::{
-    cli::service_url, database::DatabaseUrl, health::HealthArgs, telemetry::TelemetryArgs,
+    cli::{service_url, unrepeated},
+    database::DatabaseUrl,
+    health::HealthArgs,
+    telemetry::TelemetryArgs,
 };
 use gate::Mode;
 use tonic::transport::Uri;
 
 use crate::{
-    Config, Limits,
+    BusUrl, Config, Limits,
     serve::{MAX_STALENESS, NOTICE},
 };
 
@@ -109,7 +112,12 @@ pub struct ListenArgs {
 pub struct ServeArgs {
     /// The database: postgres://user@host/name, or sqlite:file.db. The spellings
     /// postgresql+asyncpg: and sqlite+aiosqlite: are understood too.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        value_parser = unrepeated::<DatabaseUrl>()
+    )]
     pub database_url: DatabaseUrl,
     /// Where to listen.
     #[command(flatten)]
@@ -148,6 +156,17 @@ pub struct ServeArgs {
     /// How much it takes on at once.
     #[command(flatten)]
     pub limits: Limits,
+    /// The NATS that tells the other replicas at once of what this one stored: nats://host:4222, or
+    /// tls://user:password@host:4222, several with commas between them. Without one, or while it
+    /// is away, they look by themselves each second.
+    #[arg(
+        long,
+        env = "CHAT_BUS",
+        hide_env_values = true,
+        value_name = "URL",
+        value_parser = unrepeated::<BusUrl>()
+    )]
+    pub bus: Option<BusUrl>,
 }
 
 impl Ask {
@@ -176,6 +195,7 @@ impl ServeArgs {
             notice: self.notice.into(),
             probe_failures: self.probe_failures,
             limits: self.limits,
+            bus: self.bus.clone(),
         }
     }
 }

@@ -23,6 +23,25 @@ pub enum Error {
     /// No schedule has this id.
     #[error("there is no schedule {0}")]
     ScheduleNotFound(String),
+    /// No bot has this id.
+    #[error("there is no bot {0}")]
+    BotNotFound(String),
+    /// The bot does not sit in the chat.
+    #[error("the bot {bot} is not assigned to the chat {chat}")]
+    AssignmentNotFound {
+        /// The chat.
+        chat: String,
+        /// The bot.
+        bot: String,
+    },
+    /// No delivery of this message to this bot is parked.
+    #[error("no delivery of the message {message} to the bot {bot} is parked")]
+    DeliveryNotFound {
+        /// The message.
+        message: String,
+        /// The bot.
+        bot: String,
+    },
     /// Another chat has this jid.
     #[error("there is a chat with the jid {0} already")]
     JidTaken(String),
@@ -106,6 +125,19 @@ impl Error {
             }
             Self::ScheduleNotFound(id) => {
                 Problem::new(Code::NotFound, "SCHEDULE_NOT_FOUND", text).with("schedule", id)
+            }
+            Self::BotNotFound(id) => {
+                Problem::new(Code::NotFound, "BOT_NOT_FOUND", text).with("bot", id)
+            }
+            Self::AssignmentNotFound { chat, bot } => {
+                Problem::new(Code::NotFound, "ASSIGNMENT_NOT_FOUND", text)
+                    .with("chat", chat)
+                    .with("bot", bot)
+            }
+            Self::DeliveryNotFound { message, bot } => {
+                Problem::new(Code::NotFound, "DELIVERY_NOT_FOUND", text)
+                    .with("message", message)
+                    .with("bot", bot)
             }
             Self::JidTaken(jid) => {
                 Problem::new(Code::AlreadyExists, "JID_TAKEN", text).with("jid", jid)

@@ -3,6 +3,8 @@
 //!
 //! [`serve`] is the service; `src/main.rs` is its command line.
 
+mod bots;
+mod bus;
 pub mod cli;
 mod error;
 mod limits;
@@ -14,5 +16,6 @@ mod serve;
 mod store;
 mod validate;
 
+pub use bus::BusUrl;
 pub use limits::Limits;
 pub use serve::{Config, Error, serve};

@@ -2,7 +2,7 @@
 
 use std::{
     future::{Ready, ready},
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -35,6 +35,9 @@ pub struct Limits {
     /// Messages that wait to be stored; further ones are refused.
     #[arg(long = "max-queue", env = "CHAT_MAX_QUEUE", default_value_t = Self::DEFAULT.queue)]
     pub queue: NonZeroUsize,
+    /// Failures of one delivery to a bot, after which it is parked until RetryDelivery.
+    #[arg(long = "bot-failures", env = "CHAT_BOT_FAILURES", default_value_t = Self::DEFAULT.bot_failures)]
+    pub bot_failures: NonZeroU32,
 }
 
 impl Limits {
@@ -44,6 +47,7 @@ impl Limits {
         requests: at_least_one(4_096),
         streams: at_least_one(20_000),
         queue: at_least_one(1_024),
+        bot_failures: NonZeroU32::MIN.saturating_add(4),
     };
 }
 

@@ -41,6 +41,9 @@ async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let ListenArgs { listen, tls } = args.here;
     let listeners = Listeners::bind("chat", listen, args.metrics_listen, tls.files()).await?;
     tracing::info!("the database is {}", args.database_url);
+    if let Some(bus) = &args.bus {
+        tracing::info!("the bus is {bus}");
+    }
     chat::serve(config, listeners, asked_to_end).await?;
     Ok(())
 }

@@ -21,6 +21,8 @@ use tonic::{
 };
 
 use crate::{
+    bots::{desk::Desk, fanout::FanOut},
+    bus::{Bus, BusUrl, Topic, nats::Link},
     error::Fault,
     limits::{Limited, Limits, Room},
     messages::{feed::Feed, writer::Writer},
@@ -55,6 +57,8 @@ pub struct Config {
     pub probe_failures: u32,
     /// How much it takes on at once.
     pub limits: Limits,
+    /// The NATS that wakes the other replicas; where there is none, they look by themselves.
+    pub bus: Option<BusUrl>,
 }
 
 impl Config {
@@ -69,6 +73,7 @@ impl Config {
             notice: NOTICE,
             probe_failures: 1,
             limits: Limits::default(),
+            bus: None,
         }
     }
 }
@@ -105,37 +110,51 @@ pub async fn serve(
 
     let renewing = tokio::spawn(renew(database.clone(), gate.clone()));
 
-    let store = Store::new(database, gate.clone());
+    let store = Store::new(database.clone(), gate.clone());
+    let bus = Bus::new();
     let feed = Feed::new(store.clone());
-    let feeding = tokio::spawn(feed.clone().run());
-    let (writer, writing) = Writer::start(store.clone(), feed.clone(), limits.queue.get());
+    let feeding = tokio::spawn(feed.clone().run(bus.listen(Topic::Messages)));
+    let (writer, writing) = Writer::start(store.clone(), bus.clone(), limits.queue.get());
     let calls = Room::new("calls", limits.requests);
     let streams = Room::new("streams", limits.streams);
-    let runner = Arc::new(Runner::new(store.clone(), feed.clone()));
-    let schedules = Schedules::new(store.clone(), writer.clone(), Arc::clone(&runner));
-    let running = tokio::spawn(async move { runner.run().await });
+    let runner = Runner::new(store.clone(), bus.clone());
+    let running = tokio::spawn(runner.run(bus.listen(Topic::Schedules)));
+    let schedules = Schedules::new(store.clone(), writer.clone(), bus.clone());
+    let desk = Arc::new(Desk::new(store.clone(), bus.clone(), limits.bot_failures));
+    let fan_out = FanOut::new(store.clone(), Arc::clone(&desk));
+    let fanning = tokio::spawn(fan_out.clone().run(bus.listen(Topic::Messages)));
+    let bots = Bots::new(store.clone(), Arc::clone(&desk), fan_out, streams.clone());
+    let bots = BotServiceServer::new(bots);
     let chats = ChatServiceServer::new(Chats::new(store, writer, feed, streams));
     let mut routes = Routes::builder();
     server::add_reflection(&mut routes)?;
     routes.add_service(gate.health_service());
     routes.add_service(gate.readiness_service());
     routes.add_service(gate.guard(Limited::new(chats, calls.clone())));
-    routes.add_service(gate.guard(Limited::new(BotServiceServer::new(Bots), calls.clone())));
+    routes.add_service(gate.guard(Limited::new(bots, calls.clone())));
     routes.add_service(gate.guard(Limited::new(ScheduleServiceServer::new(schedules), calls)));
     let mut exporter = Exporter::default();
     gate.register(&mut exporter.registry);
+    let link = config.bus.map(|url| Link::new(bus, url, database));
+    let linking = link.map(|link| {
+        link.register(&mut exporter.registry);
+        tokio::spawn(link.run())
+    });
     let ending = async {
         stopping.cancelled().await;
         gate.shutdown(config.notice).await;
         // What is due from now on is another replica's. A run is one transaction: it is cut off
         // whole.
         running.abort();
+        fanning.abort();
     };
     let served = server::serve(listeners, routes.routes(), exporter, ending).await;
     // It stores what was handed in, and ends with the services that hold its handles.
     let _ = writing.await;
-    feeding.abort();
-    renewing.abort();
+    desk.close().await;
+    for task in [Some(feeding), Some(renewing), linking].into_iter().flatten() {
+        task.abort();
+    }
     drained.cancel();
     // It ends when told to, and never fails.
     let _ = judging.await;

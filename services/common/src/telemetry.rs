@@ -4,6 +4,9 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
+/// Libraries whose callers say better what there is to say. `--log` can undo it.
+const QUIET: &str = "async_nats=off";
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -30,7 +33,7 @@ pub struct TelemetryArgs {
 /// # Errors
 /// The directives of `--log` cannot be read.
 pub fn init(args: &TelemetryArgs) -> Result<(), ParseError> {
-    let filter = EnvFilter::builder().parse(&args.log)?;
+    let filter = EnvFilter::builder().parse(format!("{QUIET},{}", args.log))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).init(),

@@ -43,7 +43,7 @@ fn words(said: &ReadinessResponse, now: DateTime<Utc>) -> String {
     lines.join("\n")
 }
 
-/// `schema     holds  the schema is at 0005 (2s ago)`.
+/// `schema     holds  the schema is at 0006 (2s ago)`.
 fn proof_words(proof: &Proof, now: DateTime<Utc>) -> String {
     let verdict = match (proof.holds, proof.checked_at) {
         (_, None) => "?",
@@ -90,14 +90,14 @@ mod tests {
             reason: "SCHEMA_OTHER_DATABASE".into(),
             message: "give both the same DATABASE_URL".into(),
             proofs: vec![
-                proof("schema", true, "the schema is at 0005", at(99)),
+                proof("schema", true, "the schema is at 0006", at(99)),
                 proof("database", false, "it reads x", at(101)),
                 proof("models", false, "not tried", None),
             ],
             since: at(10),
             heard_at: at(98),
-            requires: "0004".into(),
-            built_with: "0005".into(),
+            requires: "0006".into(),
+            built_with: "0006".into(),
         };
         let now = DateTime::from_timestamp(100, 0).unwrap();
         assert_eq!(
@@ -105,11 +105,11 @@ mod tests {
             [
                 "closed since 1970-01-01 00:00:10Z (1m 30s ago): SCHEMA_OTHER_DATABASE",
                 "  give both the same DATABASE_URL",
-                "  schema    holds  the schema is at 0005 (1s ago)",
+                "  schema    holds  the schema is at 0006 (1s ago)",
                 "  database  fails  it reads x (<1ms ago)",
                 "  models    ?      not tried",
                 "the schema service answered 1970-01-01 00:01:38Z (2s ago)",
-                "requires 0004, built with 0005",
+                "requires 0006, built with 0006",
             ]
         );
     }

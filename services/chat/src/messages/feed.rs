@@ -1,6 +1,6 @@
 //! The feed: one reader of the database that tells every subscriber here what was stored.
 //!
-//! It reads while somebody listens: when it is woken, and at its own pace besides. What it reads
+//! It reads while somebody listens: when the bus tells it to, and at its own pace besides. What it reads
 //! goes to all who listen, in order. Who falls behind the few messages that are kept for it reads
 //! the database by itself.
 
@@ -11,11 +11,14 @@ use std::{
 };
 
 use common::database::Connection;
-use tokio::sync::{Notify, Semaphore, broadcast};
+use tokio::{
+    sync::{Notify, Semaphore, broadcast},
+    time::sleep,
+};
 
-use crate::{error::Error, models::message::Message, store::Store};
+use crate::{bus::Ear, error::Error, models::message::Message, store::Store};
 
-/// How often the database is read though nothing woke the feed: what a lost wake-up costs.
+/// How often the database is read though the bus is silent: what lost news costs.
 const PACE: Duration = Duration::from_secs(1);
 /// Messages that are read at once.
 const PAGE: usize = 256;
@@ -34,7 +37,7 @@ pub(crate) struct Feed {
 struct Inner {
     store: Store,
     state: Mutex<State>,
-    woken: Notify,
+    joined: Notify,
     readers: Semaphore,
 }
 
@@ -59,27 +62,26 @@ impl Feed {
         let inner = Inner {
             store,
             state: Mutex::new(state),
-            woken: Notify::new(),
+            joined: Notify::new(),
             readers: Semaphore::new(READERS),
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Says that something may have been stored.
-    pub(crate) fn wake(&self) {
-        self.inner.woken.notify_one();
-    }
-
-    /// Reads and tells, for ever.
-    pub(crate) async fn run(self) {
+    /// Reads what it hears of, and tells it, for ever.
+    pub(crate) async fn run(self, mut stored: Ear) {
         loop {
-            // Where it is not woken it looks all the same: the bus may have lost a wake-up.
-            let _ = tokio::time::timeout(PACE, self.inner.woken.notified()).await;
+            tokio::select! {
+                () = stored.heard() => {}
+                () = self.inner.joined.notified() => {}
+                // The bus may have lost news.
+                () = sleep(PACE) => {}
+            }
             if let Err(error) = self.read_on().await {
                 self.inner.store.heed(&error);
                 // Logged as any call's; the next look comes at the feed's own pace.
                 let _ = error.into_problem();
-                tokio::time::sleep(PACE).await;
+                sleep(PACE).await;
             }
         }
     }
@@ -105,7 +107,8 @@ impl Feed {
         if head.is_none() {
             let newest = Message::newest(&mut self.connection().await?).await?;
             self.state().head.get_or_insert(newest);
-            self.wake();
+            // What was stored since then was news to nobody.
+            self.inner.joined.notify_one();
         }
         Ok(listener)
     }

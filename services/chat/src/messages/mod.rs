@@ -34,3 +34,6 @@ pub(crate) mod cursor;
 pub(crate) mod feed;
 pub(crate) mod subscription;
 pub(crate) mod writer;
+
+/// How long a message's body may be, in bytes.
+pub(crate) const BODY_SIZE: usize = 64 * 1024;

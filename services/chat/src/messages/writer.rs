@@ -15,8 +15,8 @@ use tokio::{
     time::sleep,
 };
 
-use super::feed::Feed;
 use crate::{
+    bus::{Bus, Topic},
     error::{Error, Fault},
     models::{
         message::{Message, NewMessage},
@@ -48,10 +48,10 @@ struct Job {
 
 impl Writer {
     /// Starts a writer with room for so many waiting messages. It ends when its handles are gone.
-    pub(crate) fn start(store: Store, feed: Feed, room: usize) -> (Self, JoinHandle<()>) {
+    pub(crate) fn start(store: Store, bus: Bus, room: usize) -> (Self, JoinHandle<()>) {
         let (queue, jobs) = mpsc::channel(room);
         let again = queue.downgrade();
-        (Self { queue }, tokio::spawn(Batches { store, feed, jobs, again }.run()))
+        (Self { queue }, tokio::spawn(Batches { store, bus, jobs, again }.run()))
     }
 
     /// Stores a message, and returns it as it is stored.
@@ -69,7 +69,7 @@ impl Writer {
 /// The writer's own side.
 struct Batches {
     store: Store,
-    feed: Feed,
+    bus: Bus,
     jobs: mpsc::Receiver<Job>,
     again: mpsc::WeakSender<Job>,
 }
@@ -130,7 +130,7 @@ impl Batches {
 
     fn answer_all(&self, jobs: Vec<Job>, outcomes: Vec<Outcome>) {
         if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Stored(_))) {
-            self.feed.wake();
+            self.bus.tell(Topic::Messages);
         }
         for (job, outcome) in jobs.into_iter().zip(outcomes) {
             match outcome {

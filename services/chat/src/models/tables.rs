@@ -97,4 +97,123 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(chats, messages);
+diesel::table! {
+    use diesel::sql_types::{Bool, Nullable, Text};
+    use common::database::types::{Instant, JsonDocument};
+
+    /// Who answers messages.
+    bots (id) {
+        /// A UUID, as text.
+        id -> Text,
+        /// What runs it.
+        #[sql_name = "type"]
+        kind -> Text,
+        /// What people call it.
+        name -> Text,
+        /// What it does.
+        description -> Nullable<Text>,
+        /// A JSON object.
+        config -> JsonDocument,
+        /// Whether it is handed messages.
+        enabled -> Bool,
+        /// When it was made.
+        created_at -> Instant,
+        /// When somebody last changed it.
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Integer, Text};
+    use common::database::types::{Instant, JsonDocument};
+
+    /// The bots of each chat.
+    chat_bots (id) {
+        /// A UUID, as text.
+        id -> Text,
+        /// The chat. Unique with the bot.
+        chat_id -> Text,
+        /// The bot.
+        bot_id -> Text,
+        /// A JSON object, laid over the bot's config.
+        config_override -> JsonDocument,
+        /// Whether the bot is handed this chat's messages.
+        enabled -> Bool,
+        /// Lower sees a message earlier.
+        priority -> Integer,
+        /// When it was made.
+        created_at -> Instant,
+        /// When somebody last changed it.
+        updated_at -> Instant,
+        /// Only messages behind this position are for the bot.
+        since_position -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Integer, Nullable, Text};
+    use common::database::types::Instant;
+
+    /// Messages on their way to a bot, until it has answered.
+    bot_deliveries (position, bot_id) {
+        /// The message's.
+        position -> BigInt,
+        /// The bot.
+        bot_id -> Text,
+        /// The message's chat.
+        chat_id -> Text,
+        /// The assignment's, when the message came.
+        priority -> Integer,
+        /// How often it was handed out.
+        attempt -> Integer,
+        /// How often that came to nothing.
+        failures -> Integer,
+        /// When it may be handed out.
+        available_at -> Instant,
+        /// When whoever has it in hand must have answered; null while nobody has.
+        leased_until -> Nullable<Instant>,
+        /// When it had failed too often.
+        parked_at -> Nullable<Instant>,
+        /// Why it failed last.
+        last_error -> Nullable<Text>,
+        /// When it was made.
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    /// How far messages were looked at for bots: one row, or none before the first delivery.
+    bot_cursor (id) {
+        /// 1.
+        id -> Integer,
+        /// Every message up to here was.
+        position -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use common::database::types::{Instant, JsonDocument};
+
+    /// What was answered, and by whom.
+    processed_messages (id) {
+        /// A UUID, as text.
+        id -> Text,
+        /// The message. Unique with the bot.
+        message_id -> Text,
+        /// Its chat.
+        chat_id -> Nullable<Text>,
+        /// The bot that answered.
+        bot_id -> Nullable<Text>,
+        /// The message's body, where another program wrote this row.
+        content -> Nullable<Text>,
+        /// The answer, whole; null where there was nothing to say.
+        response -> Nullable<Text>,
+        /// A JSON object.
+        metadata -> JsonDocument,
+        /// When it was answered.
+        processed_at -> Instant,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(bot_deliveries, bots, chat_bots, chats, messages);

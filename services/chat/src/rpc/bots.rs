@@ -1,84 +1,108 @@
-//! chat.v1.BotService, which a later build answers.
-
-use std::pin::Pin;
+//! Bots: made, looked at, listed, changed and deleted.
 
 use api::chat::v1::{
-    AssignBotRequest, AssignBotResponse, CreateBotRequest, CreateBotResponse, DeleteBotRequest,
-    DeleteBotResponse, GetBotRequest, GetBotResponse, ListAssignmentsRequest,
-    ListAssignmentsResponse, ListBotsRequest, ListBotsResponse, UnassignBotRequest,
-    UnassignBotResponse, UpdateBotRequest, UpdateBotResponse, WorkRequest, WorkResponse,
-    bot_service_server::BotService,
+    CreateBotRequest, CreateBotResponse, DeleteBotRequest, DeleteBotResponse, GetBotRequest,
+    GetBotResponse, ListBotsRequest, ListBotsResponse, UpdateBotRequest, UpdateBotResponse,
 };
-use tokio_stream::Stream;
-use tonic::{Request, Response, Status, Streaming};
+use common::{database::types::Time, page};
+use uuid::Uuid;
 
-use super::service::later;
+use super::convert;
+use crate::{
+    bots::{fanout::FanOut, work::TYPE_LENGTH},
+    error::Error,
+    models::bot::{Bot, BotChanges},
+    store::Store,
+    validate,
+};
 
-/// chat.v1.BotService: not in this build.
-#[derive(Clone, Copy, Debug)]
-pub struct Bots;
+const NAME_LENGTH: usize = 255;
+const DESCRIPTION_LENGTH: usize = 10_000;
 
-#[tonic::async_trait]
-impl BotService for Bots {
-    type WorkStream = Pin<Box<dyn Stream<Item = Result<WorkResponse, Status>> + Send + 'static>>;
+pub(super) async fn create(
+    store: &Store,
+    request: CreateBotRequest,
+) -> Result<CreateBotResponse, Error> {
+    let bot = validate::required("bot", request.bot)?;
+    let now = Time::now();
+    let new = Bot {
+        id: Uuid::now_v7().to_string(),
+        kind: validate::text("bot.type", bot.r#type, TYPE_LENGTH)?,
+        name: validate::text("bot.name", bot.name, NAME_LENGTH)?,
+        description: validate::optional_text(
+            "bot.description",
+            bot.description,
+            DESCRIPTION_LENGTH,
+        )?,
+        config: validate::metadata("bot.config", bot.config)?,
+        enabled: bot.enabled,
+        created_at: now,
+        updated_at: now,
+    };
+    let stored = new.insert(&mut store.connection().await?).await?;
+    Ok(CreateBotResponse { bot: Some(convert::bot(stored)) })
+}
 
-    async fn create_bot(
-        &self,
-        _: Request<CreateBotRequest>,
-    ) -> Result<Response<CreateBotResponse>, Status> {
-        Err(later("CreateBot"))
-    }
+pub(super) async fn get(store: &Store, request: GetBotRequest) -> Result<GetBotResponse, Error> {
+    let id = validate::id("id", request.id)?;
+    let found = Bot::by_id(&mut store.connection().await?, &id).await?;
+    let bot = found.ok_or(Error::BotNotFound(id))?;
+    Ok(GetBotResponse { bot: Some(convert::bot(bot)) })
+}
 
-    async fn get_bot(&self, _: Request<GetBotRequest>) -> Result<Response<GetBotResponse>, Status> {
-        Err(later("GetBot"))
-    }
+pub(super) async fn list(
+    store: &Store,
+    request: ListBotsRequest,
+) -> Result<ListBotsResponse, Error> {
+    let size = page::size(request.page_size)?;
+    let kind = validate::optional_text("type", request.r#type, TYPE_LENGTH)?;
+    let filter = format!("bots?type={}", kind.as_deref().unwrap_or_default());
+    let after = page::read(&request.page_token, &filter)?.unwrap_or_default();
+    // One more than the page has tells whether another follows.
+    let connection = &mut store.connection().await?;
+    let mut bots = Bot::page(connection, kind.as_deref(), &after, size + 1).await?;
+    let more = bots.len() > size;
+    bots.truncate(size);
+    let last = bots.last().filter(|_| more);
+    let next_page_token = last.map(|last| page::token(&last.id, &filter)).unwrap_or_default();
+    Ok(ListBotsResponse { bots: bots.into_iter().map(convert::bot).collect(), next_page_token })
+}
 
-    async fn list_bots(
-        &self,
-        _: Request<ListBotsRequest>,
-    ) -> Result<Response<ListBotsResponse>, Status> {
-        Err(later("ListBots"))
-    }
+pub(super) async fn update(
+    store: &Store,
+    fan_out: &FanOut,
+    request: UpdateBotRequest,
+) -> Result<UpdateBotResponse, Error> {
+    let bot = validate::required("bot", request.bot)?;
+    let id = validate::id("bot.id", bot.id)?;
+    let fields = ["type", "name", "description", "config", "enabled"];
+    let [kind, name, description, config, enabled] = validate::mask(request.update_mask, fields)?;
+    let changes = BotChanges {
+        kind: kind.then(|| validate::text("bot.type", bot.r#type, TYPE_LENGTH)).transpose()?,
+        name: name.then(|| validate::text("bot.name", bot.name, NAME_LENGTH)).transpose()?,
+        description: description
+            .then(|| {
+                validate::optional_text("bot.description", bot.description, DESCRIPTION_LENGTH)
+            })
+            .transpose()?,
+        config: config.then(|| validate::metadata("bot.config", bot.config)).transpose()?,
+        enabled: enabled.then_some(bot.enabled),
+        updated_at: Time::now(),
+    };
+    let changed = Bot::update(&mut store.connection().await?, &id, &changes).await?;
+    let bot = changed.ok_or(Error::BotNotFound(id))?;
+    fan_out.assigned();
+    Ok(UpdateBotResponse { bot: Some(convert::bot(bot)) })
+}
 
-    async fn update_bot(
-        &self,
-        _: Request<UpdateBotRequest>,
-    ) -> Result<Response<UpdateBotResponse>, Status> {
-        Err(later("UpdateBot"))
-    }
-
-    async fn delete_bot(
-        &self,
-        _: Request<DeleteBotRequest>,
-    ) -> Result<Response<DeleteBotResponse>, Status> {
-        Err(later("DeleteBot"))
-    }
-
-    async fn assign_bot(
-        &self,
-        _: Request<AssignBotRequest>,
-    ) -> Result<Response<AssignBotResponse>, Status> {
-        Err(later("AssignBot"))
-    }
-
-    async fn unassign_bot(
-        &self,
-        _: Request<UnassignBotRequest>,
-    ) -> Result<Response<UnassignBotResponse>, Status> {
-        Err(later("UnassignBot"))
-    }
-
-    async fn list_assignments(
-        &self,
-        _: Request<ListAssignmentsRequest>,
-    ) -> Result<Response<ListAssignmentsResponse>, Status> {
-        Err(later("ListAssignments"))
-    }
-
-    async fn work(
-        &self,
-        _: Request<Streaming<WorkRequest>>,
-    ) -> Result<Response<Self::WorkStream>, Status> {
-        Err(later("Work"))
+pub(super) async fn delete(
+    store: &Store,
+    request: DeleteBotRequest,
+) -> Result<DeleteBotResponse, Error> {
+    let id = validate::id("id", request.id)?;
+    if Bot::delete(&mut store.connection().await?, &id).await? {
+        Ok(DeleteBotResponse {})
+    } else {
+        Err(Error::BotNotFound(id))
     }
 }

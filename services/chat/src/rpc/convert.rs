@@ -3,13 +3,18 @@
 use api::chat::v1::{self as wire, schedule::When};
 use common::{
     convert::{timestamp, to_struct},
-    database::types::Time,
+    database::types::{Json, Time},
 };
+use serde_json::Value;
 
 use crate::{
+    bots::work::write_id,
     messages::cursor::cursor,
     models::{
+        assignment::Assignment,
+        bot::Bot,
         chat::{Chat, ChatType},
+        delivery::{Delivery, Handed},
         message::Message,
         schedule::{Kind, Schedule},
     },
@@ -64,6 +69,71 @@ pub(super) fn schedule(schedule: Schedule) -> wire::Schedule {
         created_at: Some(timestamp(schedule.created_at.utc())),
         updated_at: Some(timestamp(schedule.updated_at.utc())),
     }
+}
+
+/// A row as the wire has it.
+pub(super) fn bot(bot: Bot) -> wire::Bot {
+    wire::Bot {
+        id: bot.id,
+        r#type: bot.kind,
+        name: bot.name,
+        description: bot.description.unwrap_or_default(),
+        config: Some(to_struct(bot.config.0)),
+        enabled: bot.enabled,
+        created_at: Some(timestamp(bot.created_at.utc())),
+        updated_at: Some(timestamp(bot.updated_at.utc())),
+    }
+}
+
+/// A row as the wire has it.
+pub(super) fn assignment(assignment: Assignment) -> wire::Assignment {
+    wire::Assignment {
+        chat_id: assignment.chat_id,
+        bot_id: assignment.bot_id,
+        config_override: Some(to_struct(assignment.config_override.0)),
+        enabled: assignment.enabled,
+        priority: assignment.priority,
+        created_at: Some(timestamp(assignment.created_at.utc())),
+    }
+}
+
+/// A delivery as its worker is told.
+pub(super) fn handed(handed: Handed) -> wire::WorkResponse {
+    wire::WorkResponse {
+        delivery_id: write_id(&handed),
+        attempt: count(handed.delivery.attempt),
+        config: Some(to_struct(laid_over(&handed.bot.config, handed.config_override))),
+        bot: Some(bot(handed.bot)),
+        chat: Some(chat(handed.chat)),
+        message: Some(message(&handed.message)),
+    }
+}
+
+/// A row as the wire has it, with the id of its message.
+pub(super) fn parked((delivery, message_id): (Delivery, String)) -> wire::ParkedDelivery {
+    wire::ParkedDelivery {
+        message_id,
+        bot_id: delivery.bot_id,
+        chat_id: delivery.chat_id,
+        attempts: count(delivery.attempt),
+        failures: count(delivery.failures),
+        last_error: delivery.last_error.unwrap_or_default(),
+        created_at: Some(timestamp(delivery.created_at.utc())),
+        parked_at: delivery.parked_at.map(Time::utc).map(timestamp),
+    }
+}
+
+/// A config with another laid over it, key by key.
+fn laid_over(config: &Json, over: Json) -> Value {
+    let mut merged = config.0.as_object().cloned().unwrap_or_default();
+    if let Value::Object(over) = over.0 {
+        merged.extend(over);
+    }
+    merged.into()
+}
+
+fn count(number: i32) -> u32 {
+    number.try_into().unwrap_or_default()
 }
 
 fn chat_type(kind: Option<ChatType>) -> wire::ChatType {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::convert;
 use crate::{
     error::Error,
-    messages::{cursor, feed::Feed, subscription, writer::Writer},
+    messages::{BODY_SIZE, cursor, feed::Feed, subscription, writer::Writer},
     models::{
         chat::Chat,
         message::{Message, NewMessage},
@@ -23,8 +23,6 @@ use crate::{
 };
 
 const SENDER_LENGTH: usize = 255;
-/// In bytes.
-pub(super) const BODY_SIZE: usize = 64 * 1024;
 /// In bytes of JSON.
 const METADATA_SIZE: usize = 64 * 1024;
 

@@ -1,13 +1,16 @@
 //! The gRPC services. A method is a line in its service's table here; its four steps (validate,
 //! convert, call, reply) stand in a function of the same name in the module of its kind.
 
+mod assignments;
+mod bot_service;
 mod bots;
 mod chats;
 mod convert;
+mod deliveries;
 mod import;
 mod messages;
 mod schedules;
 mod service;
 
-pub use bots::Bots;
+pub use bot_service::Bots;
 pub use service::{Chats, Schedules};

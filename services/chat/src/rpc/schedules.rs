@@ -11,18 +11,16 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{convert, messages::BODY_SIZE};
+use super::convert;
 use crate::{
+    bus::{Bus, Topic},
     error::Error,
-    messages::writer::Writer,
+    messages::{BODY_SIZE, writer::Writer},
     models::{
         chat::Chat,
         schedule::{Kind, Schedule, ScheduleChanges},
     },
-    schedules::{
-        calendar::{Calendar, Unreadable, zone},
-        runner::Runner,
-    },
+    schedules::calendar::{Calendar, Unreadable, zone},
     store::Store,
     validate,
 };
@@ -32,7 +30,7 @@ const CRON_LENGTH: usize = 255;
 
 pub(super) async fn create(
     store: &Store,
-    runner: &Runner,
+    bus: &Bus,
     request: CreateScheduleRequest,
 ) -> Result<CreateScheduleResponse, Error> {
     let schedule = validate::required("schedule", request.schedule)?;
@@ -58,7 +56,7 @@ pub(super) async fn create(
         }
         error => error.into(),
     })?;
-    runner.wake();
+    bus.tell(Topic::Schedules);
     Ok(CreateScheduleResponse { schedule: Some(convert::schedule(stored)) })
 }
 
@@ -97,7 +95,7 @@ pub(super) async fn list(
 
 pub(super) async fn update(
     store: &Store,
-    runner: &Runner,
+    bus: &Bus,
     request: UpdateScheduleRequest,
 ) -> Result<UpdateScheduleResponse, Error> {
     let given = validate::required("schedule", request.schedule)?;
@@ -131,7 +129,7 @@ pub(super) async fn update(
     };
     let changed = Schedule::update(&mut store.connection().await?, &old.id, &changes).await?;
     let schedule = changed.ok_or(Error::ScheduleNotFound(old.id))?;
-    runner.wake();
+    bus.tell(Topic::Schedules);
     Ok(UpdateScheduleResponse { schedule: Some(convert::schedule(schedule)) })
 }
 

@@ -1,6 +1,6 @@
 //! chat.v1.ChatService and chat.v1.ScheduleService: the tables of their methods.
 
-use std::{pin::Pin, sync::Arc};
+use std::pin::Pin;
 
 use api::chat::v1::{
     CreateChatRequest, CreateChatResponse, CreateScheduleRequest, CreateScheduleResponse,
@@ -18,9 +18,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{chats, import, messages, schedules};
 use crate::{
+    bus::Bus,
     limits::Room,
     messages::{feed::Feed, writer::Writer},
-    schedules::runner::Runner,
     store::Store,
 };
 
@@ -116,13 +116,13 @@ impl ChatService for Chats {
 pub struct Schedules {
     store: Store,
     writer: Writer,
-    runner: Arc<Runner>,
+    bus: Bus,
 }
 
 impl Schedules {
-    /// The service on this store, with the writer and the task that sends what is due.
-    pub(crate) const fn new(store: Store, writer: Writer, runner: Arc<Runner>) -> Self {
-        Self { store, writer, runner }
+    /// The service on this store, with its writer, and the bus that is told of changes.
+    pub(crate) const fn new(store: Store, writer: Writer, bus: Bus) -> Self {
+        Self { store, writer, bus }
     }
 }
 
@@ -132,7 +132,7 @@ impl ScheduleService for Schedules {
         &self,
         request: Request<CreateScheduleRequest>,
     ) -> Result<Response<CreateScheduleResponse>, Status> {
-        let created = schedules::create(&self.store, &self.runner, request.into_inner()).await;
+        let created = schedules::create(&self.store, &self.bus, request.into_inner()).await;
         self.store.reply(created)
     }
 
@@ -154,7 +154,7 @@ impl ScheduleService for Schedules {
         &self,
         request: Request<UpdateScheduleRequest>,
     ) -> Result<Response<UpdateScheduleResponse>, Status> {
-        let updated = schedules::update(&self.store, &self.runner, request.into_inner()).await;
+        let updated = schedules::update(&self.store, &self.bus, request.into_inner()).await;
         self.store.reply(updated)
     }
 
@@ -172,12 +172,4 @@ impl ScheduleService for Schedules {
         let ran = schedules::run(&self.store, &self.writer, request.into_inner()).await;
         self.store.reply(ran)
     }
-}
-
-/// The refusal of a method that the contract has and this build has not.
-pub(super) fn later(method: &str) -> Status {
-    let words = format!("{method} is in the contract and not in this build: deploy a newer one");
-    common::status::Problem::new(tonic::Code::Unimplemented, "METHOD_UNIMPLEMENTED", words)
-        .with("method", method)
-        .into()
 }

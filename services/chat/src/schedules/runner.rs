@@ -7,19 +7,18 @@ use common::database::{
     types::{Json, Time},
 };
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::calendar::Calendar;
 use crate::{
+    bus::{Bus, Ear, Topic},
     error::Error,
-    messages::feed::Feed,
     models::{message::NewMessage, running::Run, schedule::Schedule},
     store::Store,
 };
 
-/// How often the schedules are looked at though none of them is due: for what another replica, or
-/// another program, wrote.
+/// How often the schedules are looked at though none of them is due: for what the bus lost, and what
+/// another program wrote.
 const PACE: Duration = Duration::from_secs(1);
 /// Schedules that are looked at at once.
 const PAGE: i64 = 64;
@@ -29,29 +28,23 @@ const KEY: &str = "schedule";
 /// Sends what is due, once [`run`](Self::run).
 pub(crate) struct Runner {
     store: Store,
-    feed: Feed,
-    woken: Notify,
+    bus: Bus,
 }
 
 impl Runner {
-    /// One that was not looked for yet.
-    pub(crate) fn new(store: Store, feed: Feed) -> Self {
-        Self { store, feed, woken: Notify::new() }
+    /// One that tells the bus of what it sends.
+    pub(crate) const fn new(store: Store, bus: Bus) -> Self {
+        Self { store, bus }
     }
 
-    /// Says that a schedule may be due earlier than was known.
-    pub(crate) fn wake(&self) {
-        self.woken.notify_one();
-    }
-
-    /// Looks and sends while the gate is open, for ever.
-    pub(crate) async fn run(&self) {
+    /// Looks and sends while the gate is open, also when it hears of a change, for ever.
+    pub(crate) async fn run(self, mut changed: Ear) {
         let mut adopted = false;
         loop {
             self.store.gate().opened().await;
             match self.turn(&mut adopted).await {
                 Ok(pause) => {
-                    let _ = tokio::time::timeout(pause, self.woken.notified()).await;
+                    let _ = tokio::time::timeout(pause, changed.heard()).await;
                 }
                 Err(error) => {
                     self.store.heed(&error);
@@ -125,7 +118,7 @@ impl Runner {
         if !run.run(connection).await? {
             return Ok(false);
         }
-        self.feed.wake();
+        self.bus.tell(Topic::Messages);
         if due.missed > 0 {
             tracing::warn!(
                 schedule = schedule.id,

@@ -8,6 +8,7 @@ use api::chat::v1::{
     chat_service_client::ChatServiceClient, get_chat_request::Key,
 };
 use common::server;
+use revisions::Revision;
 use testing::{Backend, TestDatabase, channel, eventually, health};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, transport::Channel};
@@ -31,6 +32,11 @@ impl Fixture {
 
     /// On a database as it is, whatever the gate says.
     pub(crate) async fn on(database: TestDatabase) -> Self {
+        Self::under(database, None).await
+    }
+
+    /// The same, where the schema service holds other revisions than the built-in ones.
+    pub(crate) async fn under(database: TestDatabase, revisions: Option<Vec<Revision>>) -> Self {
         let stopping = CancellationToken::new();
         let url = database.url();
         let (listener, schema) = loopback().await;
@@ -38,7 +44,7 @@ impl Fixture {
             step_grace: schema::STEP_GRACE,
             database: url.parse().unwrap(),
             upgrade_on_start: false,
-            revisions: None,
+            revisions,
         };
         tokio::spawn(schema::serve(config, listener, stopping.clone()));
         let (listener, chat) = loopback().await;

@@ -1,6 +1,10 @@
 //! The chat service through its public API, on both databases.
 
 #[cfg(test)]
+mod bots;
+#[cfg(test)]
+mod bus;
+#[cfg(test)]
 mod chats;
 #[cfg(test)]
 mod client;

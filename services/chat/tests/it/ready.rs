@@ -33,7 +33,7 @@ async fn it_says_open_or_closed_and_why(backend: Backend) {
         "\n  schema    fails  the schema is at 0001 and must be at head",
         "\n  database  ?      not tried: the proof \"schema\" fails\n  models    ?",
         "\nthe schema service answered 2",
-        "\nrequires 0004, built with ",
+        "\nrequires 0006, built with ",
     ] {
         assert!(closed.contains(words), "{words:?} is missing in:\n{closed}");
     }

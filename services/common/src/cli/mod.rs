@@ -4,6 +4,7 @@
 mod failure;
 mod json;
 mod output;
+mod unrepeated;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::tls::{ClientFiles, Connector};
 pub use failure::{Failure, code_name};
 pub use json::{from_json, json};
 pub use output::Output;
+pub use unrepeated::unrepeated;
 
 /// Exit status 3: what was asked about was seen, and is not so.
 pub const NOT_SO: u8 = 3;

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use common::{cli::Output, database::DatabaseUrl};
+use common::{
+    cli::{Output, unrepeated},
+    database::DatabaseUrl,
+};
 use revisions::Metadata;
 
 use crate::catalog;
@@ -13,7 +16,12 @@ use crate::catalog;
 pub struct DescribeArgs {
     /// A PostgreSQL server where databases may be created, or sqlite: and any file. Neither that
     /// database nor that file is touched.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        value_parser = unrepeated::<DatabaseUrl>()
+    )]
     pub database_url: DatabaseUrl,
     /// The directory that holds the revisions, such as migrations/postgres.
     pub directory: PathBuf,

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, builder::FalseyValueParser};
 use common::{
+    cli::unrepeated,
     database::DatabaseUrl,
     server::{self, Listeners},
 };
@@ -29,7 +30,12 @@ pub struct ListenArgs {
 pub struct ServeArgs {
     /// The database: postgres://user@host/name, or sqlite:file.db. The spellings
     /// postgresql+asyncpg: and sqlite+aiosqlite: are understood too.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        value_parser = unrepeated::<DatabaseUrl>()
+    )]
     pub database_url: DatabaseUrl,
     /// Where it listens.
     #[command(flatten)]

@@ -1,0 +1,84 @@
+//! Deliveries: the stream of a worker, and what is parked.
+
+use std::sync::Arc;
+
+use api::chat::v1::{
+    ListParkedDeliveriesRequest, ListParkedDeliveriesResponse, RetryDeliveryRequest,
+    RetryDeliveryResponse, WorkRequest, WorkResponse,
+};
+use common::{page, status::Problem};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tonic::{Status, Streaming};
+
+use super::convert;
+use crate::{
+    bots::{desk::Desk, work},
+    error::Error,
+    models::{clock, delivery::Delivery},
+    store::Store,
+    validate,
+};
+
+pub(super) fn work(
+    desk: &Arc<Desk>,
+    place: OwnedSemaphorePermit,
+    requests: Streaming<WorkRequest>,
+) -> impl Stream<Item = Result<WorkResponse, Status>> + Send + use<> {
+    ReceiverStream::new(work::work(desk, requests, place, convert::handed))
+}
+
+pub(super) async fn list_parked(
+    store: &Store,
+    request: ListParkedDeliveriesRequest,
+) -> Result<ListParkedDeliveriesResponse, Error> {
+    let size = page::size(request.page_size)?;
+    let bot_id = validate::optional_text("bot_id", request.bot_id, validate::ID_LENGTH)?;
+    let chat_id = validate::optional_text("chat_id", request.chat_id, validate::ID_LENGTH)?;
+    let filter = format!(
+        "parked?bot={}&chat={}",
+        bot_id.as_deref().unwrap_or_default(),
+        chat_id.as_deref().unwrap_or_default()
+    );
+    let after = match page::read(&request.page_token, &filter)? {
+        Some(key) => place(&key)?,
+        None => (0, String::new()),
+    };
+    let connection = &mut store.connection().await?;
+    let (bot_id, chat_id) = (bot_id.as_deref(), chat_id.as_deref());
+    // One more than the page has tells whether another follows.
+    let behind = (after.0, after.1.as_str());
+    let mut parked = Delivery::parked(connection, bot_id, chat_id, behind, size + 1).await?;
+    let more = parked.len() > size;
+    parked.truncate(size);
+    let last = parked.last().filter(|_| more);
+    let key = |last: &Delivery| format!("{}|{}", last.position, last.bot_id);
+    let next_page_token =
+        last.map(|(last, _)| page::token(&key(last), &filter)).unwrap_or_default();
+    let deliveries = parked.into_iter().map(convert::parked).collect();
+    Ok(ListParkedDeliveriesResponse { deliveries, next_page_token })
+}
+
+pub(super) async fn retry(
+    store: &Store,
+    desk: &Desk,
+    request: RetryDeliveryRequest,
+) -> Result<RetryDeliveryResponse, Error> {
+    let message = validate::id("message_id", request.message_id)?;
+    let bot = validate::id("bot_id", request.bot_id)?;
+    let connection = &mut store.connection().await?;
+    let now = clock::now(connection).await?;
+    if !Delivery::retry(connection, &message, &bot, now).await? {
+        return Err(Error::DeliveryNotFound { message, bot });
+    }
+    desk.wake();
+    Ok(RetryDeliveryResponse {})
+}
+
+fn place(key: &str) -> Result<(i64, String), Problem> {
+    let parsed = || {
+        let (position, bot_id) = key.split_once('|')?;
+        Some((position.parse().ok()?, validate::id("bot_id", bot_id.to_owned()).ok()?))
+    };
+    parsed().ok_or_else(page::foreign)
+}

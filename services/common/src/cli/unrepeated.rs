@@ -1,0 +1,61 @@
+//! Flags that may hold a password.
+
+use std::{ffi::OsStr, fmt::Display, marker::PhantomData, str::FromStr};
+
+use clap::{Arg, Command, Error, builder::TypedValueParser, error::ErrorKind};
+
+/// Reads a flag that may hold a password: what is wrong with it is said without repeating it.
+pub fn unrepeated<T>() -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
+{
+    Unrepeated(PhantomData)
+}
+
+#[derive(Clone)]
+struct Unrepeated<T>(PhantomData<T>);
+
+impl<T> TypedValueParser for Unrepeated<T>
+where
+    T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
+{
+    type Value = T;
+
+    fn parse_ref(&self, cmd: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, Error> {
+        let read = match value.to_str() {
+            Some(value) => value.parse().map_err(|error: T::Err| error.to_string()),
+            None => Err("not UTF-8".into()),
+        };
+        read.map_err(|why| {
+            let flag = arg.map(ToString::to_string).unwrap_or_default();
+            let said = format!("invalid value for '{flag}': {why}");
+            cmd.clone().error(ErrorKind::ValueValidation, said)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::database::DatabaseUrl;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[arg(long, value_parser = unrepeated::<DatabaseUrl>())]
+        database_url: DatabaseUrl,
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_value() {
+        let read = |url: &str| Line::try_parse_from(["x", "--database-url", url]);
+        assert_eq!(read("sqlite:a.db").unwrap().database_url.to_string(), "sqlite:a.db");
+        let refused = read("mysql://me:s3cret@db").unwrap_err().to_string();
+        assert!(
+            refused.contains("'--database-url <DATABASE_URL>': the scheme 'mysql'"),
+            "{refused}"
+        );
+        assert!(!refused.contains("s3cret"), "{refused}");
+    }
+}
