@@ -142,8 +142,8 @@ async fn what_only_postgres_can_change_is_named() {
         ),
         ("alter table chats drop constraint chats_jid_key", "unique (jid) on chats is missing"),
         (
-            "alter table chat_bots drop constraint uq_chat_bot",
-            "unique (chat_id, bot_id) on chat_bots is missing",
+            "alter table processed_messages drop constraint uq_processed_message_bot",
+            "unique (message_id, bot_id) on processed_messages is missing",
         ),
         (
             "alter type chat_type_enum rename value 'group' to 'GROUP'",
