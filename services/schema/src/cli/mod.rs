@@ -4,6 +4,7 @@
 //! share, `advice` what to do when there is no result; how either is printed is in `common::cli`.
 
 mod advice;
+mod certs;
 mod client;
 mod current;
 mod describe;
@@ -27,6 +28,7 @@ use common::{
     telemetry::TelemetryArgs,
 };
 
+pub use certs::CertsArgs;
 pub use client::{Asking, SchemaTlsArgs};
 pub use current::CurrentArgs;
 pub use describe::DescribeArgs;
@@ -78,6 +80,8 @@ pub enum Command {
     /// Writes catalog.txt beside each migration: what it leaves behind, found out on a scratch
     /// database.
     Describe(DescribeArgs),
+    /// Makes an authority, and certificates of servers and clients, to try TLS. For development.
+    Certs(CertsArgs),
 }
 
 /// What asks the schema service, wherever it is.
@@ -113,6 +117,7 @@ impl Command {
             Self::Health(args) => (Output::default(), args.run().await),
             Self::New(args) => (args.output, args.run()),
             Self::Describe(args) => (args.output, args.run().await),
+            Self::Certs(args) => (args.output, args.run()),
             Self::Client(command) => return command.run().await,
         };
         match result {
