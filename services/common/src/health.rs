@@ -90,7 +90,8 @@ mod tests {
     async fn what_a_server_says_of_itself() {
         let (listener, address) = loopback().await;
         let (reporter, service) = tonic_health::server::health_reporter();
-        tokio::spawn(server::serve(listener, Routes::new(service), Exporter::default(), pending()));
+        let routes = Routes::new(service);
+        tokio::spawn(server::serve(listener, routes, Exporter::default(), None, pending()));
         check(address, "").await.unwrap();
         let everywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
         check(everywhere, "").await.unwrap();

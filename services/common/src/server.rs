@@ -18,7 +18,10 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-use crate::metrics::{self, Exporter, Rpcs, Timed};
+use crate::{
+    access::{Access, Guard},
+    metrics::{self, Exporter, Rpcs, Timed},
+};
 
 /// How long calls in hand may go on after the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
@@ -131,7 +134,8 @@ pub fn add_reflection(routes: &mut RoutesBuilder) -> Result<(), tonic_reflection
 }
 
 /// Serves until `stopping`, then lets calls in hand finish, for ten seconds at most. Where it is
-/// scraped, how long calls take is told beside what the exporter tells.
+/// scraped, how long calls take is told beside what the exporter tells. With [`Access`], callers
+/// must be known, and the file of them is followed.
 ///
 /// # Errors
 /// The listener fails.
@@ -139,6 +143,7 @@ pub async fn serve(
     listeners: impl Into<Listeners>,
     routes: Routes,
     exporter: impl Into<Exporter>,
+    access: Option<Access>,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let Listeners { rpc, metrics } = listeners.into();
@@ -148,8 +153,9 @@ pub async fn serve(
         rpcs.register(&mut exporter.registry);
     }
     tokio::select! {
-        ended = answer(rpc, routes, rpcs, stopping) => ended,
+        ended = answer(rpc, routes, rpcs, access.clone(), stopping) => ended,
         never = export(metrics, exporter) => match never {},
+        never = follow(access) => match never {},
     }
 }
 
@@ -157,6 +163,7 @@ async fn answer(
     listener: TcpListener,
     routes: Routes,
     rpcs: Option<Rpcs>,
+    access: Option<Access>,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let draining = CancellationToken::new();
@@ -166,6 +173,7 @@ async fn answer(
         .http2_keepalive_interval(Some(Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
         .layer(Timed::by(rpcs))
+        .layer(Guard::by(access))
         .add_routes(routes)
         .serve_with_incoming_shutdown(
             TcpIncoming::from(listener).with_nodelay(Some(true)),
@@ -191,4 +199,11 @@ async fn export(listener: Option<TcpListener>, exporter: Exporter) -> Infallible
         tracing::error!("the metrics are served no more: {error}");
     }
     pending().await
+}
+
+async fn follow(access: Option<Access>) -> Infallible {
+    match access {
+        Some(access) => access.follow().await,
+        None => pending().await,
+    }
 }
