@@ -175,9 +175,9 @@ impl Schema {
 fn words(status: &Status) -> String {
     let said = format!("{:?}: {}", status.code(), status.message());
     let causes = iter::successors(status.source(), |&error| error.source());
-    match causes.last() {
-        Some(cause) => format!("{said}: {cause}"),
-        None => said,
+    match causes.last().map(ToString::to_string) {
+        Some(cause) if !said.ends_with(&cause) => format!("{said}: {cause}"),
+        _ => said,
     }
 }
 
