@@ -1,5 +1,5 @@
 //! What the schema service and the chat service both use, and nothing else: the database and its
-//! URL, the server's life and who may call it, logs, metrics, pages and errors on the wire, the
+//! URL, the server's life and who may call it, TLS, logs, metrics, pages and errors on the wire, the
 //! commands that ask, and conversions of well-known types.
 
 pub mod access;
@@ -12,3 +12,4 @@ pub mod page;
 pub mod server;
 pub mod status;
 pub mod telemetry;
+pub mod tls;

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::Either;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -19,8 +20,9 @@ use tonic::{
 };
 
 use crate::{
-    access::{Access, Guard},
+    access::{Access, Admission, Guard, Reflection, exposure},
     metrics::{self, Exporter, Rpcs, Timed},
+    tls::{self, Callers, ListenerFiles, ListenerTls, Purpose},
 };
 
 /// How long calls in hand may go on after the end was asked for.
@@ -33,18 +35,35 @@ pub struct Listeners {
     pub rpc: TcpListener,
     /// Where it is scraped, if it is.
     pub metrics: Option<TcpListener>,
+    /// What both show to those who connect; plaintext, if nothing.
+    pub tls: Option<ListenerTls>,
+    /// Who may call, and what; anyone everything, if nothing.
+    pub access: Option<Access>,
 }
 
 impl Listeners {
-    /// Binds them all, or says which address could not be; then tells where they are.
+    /// Reads the certificates and binds them all, or says which file is of no use and which
+    /// address could not be bound; then tells where they are.
     ///
     /// # Errors
-    /// An address is in use, or is none of this machine's; or standard output is closed.
+    /// A file is of no use; an address is in use, or is none of this machine's; or standard output
+    /// is closed; or others than this machine could call, and nothing says who may.
     pub async fn bind(
         service: &str,
         rpc: SocketAddr,
         metrics: Option<SocketAddr>,
+        tls: Option<ListenerFiles>,
+        admission: Admission,
     ) -> io::Result<Self> {
+        let tls = tls.map(ListenerTls::load).transpose().map_err(io::Error::other)?;
+        let beyond = !rpc.ip().is_loopback() || metrics.is_some_and(|at| !at.ip().is_loopback());
+        if beyond && tls.as_ref().is_some_and(ListenerTls::is_for_development) {
+            tracing::warn!(
+                "the certificate is one of `schema certs`, for development only, and others than \
+                 this machine can connect"
+            );
+        }
+        exposure(service, rpc, tls.as_ref(), &admission).map_err(io::Error::other)?;
         let rpc = bind(rpc).await?;
         let metrics = match metrics {
             Some(address) => Some(bind(address).await?),
@@ -54,13 +73,13 @@ impl Listeners {
         if let Some(metrics) = &metrics {
             announce(&format!("{service}-metrics"), metrics)?;
         }
-        Ok(Self { rpc, metrics })
+        Ok(Self { rpc, metrics, tls, access: admission.access })
     }
 }
 
 impl From<TcpListener> for Listeners {
     fn from(rpc: TcpListener) -> Self {
-        Self { rpc, metrics: None }
+        Self { rpc, metrics: None, tls: None, access: None }
     }
 }
 
@@ -116,11 +135,17 @@ pub fn asked_to_end() -> io::Result<CancellationToken> {
     Ok(asked)
 }
 
-/// Adds reflection, as v1 and as the v1alpha that older clients ask for.
+/// Adds reflection, where it is on: as v1, and as the v1alpha that older clients ask for.
 ///
 /// # Errors
 /// The descriptors cannot be read.
-pub fn add_reflection(routes: &mut RoutesBuilder) -> Result<(), tonic_reflection::server::Error> {
+pub fn add_reflection(
+    routes: &mut RoutesBuilder,
+    reflection: Reflection,
+) -> Result<(), tonic_reflection::server::Error> {
+    if reflection == Reflection::Off {
+        return Ok(());
+    }
     let builder = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(api::DESCRIPTORS)
@@ -134,8 +159,7 @@ pub fn add_reflection(routes: &mut RoutesBuilder) -> Result<(), tonic_reflection
 }
 
 /// Serves until `stopping`, then lets calls in hand finish, for ten seconds at most. Where it is
-/// scraped, how long calls take is told beside what the exporter tells. With [`Access`], callers
-/// must be known, and the file of them is followed.
+/// scraped, how long calls take is told beside what the exporter tells.
 ///
 /// # Errors
 /// The listener fails.
@@ -143,42 +167,52 @@ pub async fn serve(
     listeners: impl Into<Listeners>,
     routes: Routes,
     exporter: impl Into<Exporter>,
-    access: Option<Access>,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let Listeners { rpc, metrics } = listeners.into();
+    let Listeners { rpc, metrics, tls, access } = listeners.into();
     let mut exporter = exporter.into();
     let rpcs = metrics.is_some().then(Rpcs::new);
     if let Some(rpcs) = &rpcs {
         rpcs.register(&mut exporter.registry);
     }
     tokio::select! {
-        ended = answer(rpc, routes, rpcs, access.clone(), stopping) => ended,
-        never = export(metrics, exporter) => match never {},
-        never = follow(access) => match never {},
+        ended = answer(rpc, tls.clone(), access.clone(), routes, rpcs, stopping) => ended,
+        never = export(metrics, tls.clone(), exporter) => match never {},
+        never = follow(tls) => match never {},
+        never = follow_callers(access) => match never {},
     }
 }
 
 async fn answer(
     listener: TcpListener,
+    tls: Option<ListenerTls>,
+    access: Option<Access>,
     routes: Routes,
     rpcs: Option<Rpcs>,
-    access: Option<Access>,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let draining = CancellationToken::new();
+    let callers_known = tls.as_ref().is_some_and(ListenerTls::wants_callers_known);
     let server = Server::builder()
         // A peer that vanished without a word is noticed after ten seconds, and what it held here
         // is let go.
         .http2_keepalive_interval(Some(Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
         .layer(Timed::by(rpcs))
+        .layer(Callers::known(callers_known))
         .layer(Guard::by(access))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            draining.clone().cancelled_owned(),
-        );
+        .add_routes(routes);
+    let drained = draining.clone().cancelled_owned();
+    let server = match tls {
+        Some(tls) => {
+            let incoming = tls::incoming(listener, tls, Purpose::Rpc);
+            Either::Left(server.serve_with_incoming_shutdown(incoming, drained))
+        }
+        None => {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            Either::Right(server.serve_with_incoming_shutdown(incoming, drained))
+        }
+    };
     let mut server = pin!(server);
     tokio::select! {
         ended = &mut server => return ended,
@@ -191,9 +225,13 @@ async fn answer(
 }
 
 /// Answers scrapes for as long as the calls are answered: the end in good order can be watched.
-async fn export(listener: Option<TcpListener>, exporter: Exporter) -> Infallible {
+async fn export(
+    listener: Option<TcpListener>,
+    tls: Option<ListenerTls>,
+    exporter: Exporter,
+) -> Infallible {
     if let Some(listener) = listener
-        && let Err(error) = metrics::serve(listener, exporter, pending()).await
+        && let Err(error) = metrics::serve(listener, tls, exporter, pending()).await
     {
         // Nobody is refused a call because nobody counts it.
         tracing::error!("the metrics are served no more: {error}");
@@ -201,7 +239,16 @@ async fn export(listener: Option<TcpListener>, exporter: Exporter) -> Infallible
     pending().await
 }
 
-async fn follow(access: Option<Access>) -> Infallible {
+/// Takes new certificates for as long as there are calls.
+async fn follow(tls: Option<ListenerTls>) -> Infallible {
+    match tls {
+        Some(tls) => tls.follow().await,
+        None => pending().await,
+    }
+}
+
+/// Takes a new file of callers for as long as there are calls.
+async fn follow_callers(access: Option<Access>) -> Infallible {
     match access {
         Some(access) => access.follow().await,
         None => pending().await,

@@ -65,13 +65,28 @@ pub enum BearerError {
     },
     /// Whoever sees the traffic could use it.
     #[error(
-        "a token would go to {host} in clear, for all on the way to read; \
-         if that is meant: --token-in-clear"
+        "a token would go to {host} in clear, for all on the way to read: \
+         call it over https, or say that this is meant, {flag}"
     )]
     InClear {
         /// Where it would go.
         host: String,
+        /// What says that it is meant.
+        flag: &'static str,
     },
+}
+
+/// What there is to show, as flags and variables have it.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// A file that holds a token; it goes before one that is at hand.
+    pub file: Option<&'a Path>,
+    /// A token that is at hand.
+    pub token: Option<&'a Token>,
+    /// That it may go over the network for all to read.
+    pub in_clear: bool,
+    /// What says so.
+    pub flag: &'static str,
 }
 
 /// What a client shows with each call: an interceptor.
@@ -89,18 +104,14 @@ enum Source {
 }
 
 impl Bearer {
-    /// For a service at `url`, from a file or else from a token that is at hand; neither is fine.
-    /// The file is read once here, to be refused while somebody looks.
+    /// For a service at `url`; with nothing to show it shows nothing. A file is read once here, to
+    /// be refused while somebody looks.
     ///
     /// # Errors
     /// The file is of no use; or the token would go over the network in clear, and nobody said
     /// that this is meant.
-    pub fn new(
-        url: &Uri,
-        file: Option<&Path>,
-        token: Option<&Token>,
-        in_clear: bool,
-    ) -> Result<Self, BearerError> {
+    pub fn new(url: &Uri, shown: Shown<'_>) -> Result<Self, BearerError> {
+        let Shown { file, token, in_clear, flag } = shown;
         let source = match (file, token) {
             (Some(file), _) => {
                 read(file)?;
@@ -110,9 +121,15 @@ impl Bearer {
             (None, None) => return Ok(Self::default()),
         };
         if !in_clear && url.scheme_str() != Some("https") && !is_loopback(url) {
-            return Err(BearerError::InClear { host: url.host().unwrap_or_default().into() });
+            let host = url.host().unwrap_or_default().into();
+            return Err(BearerError::InClear { host, flag });
         }
         Ok(Self { source })
+    }
+
+    /// Whether there is anything to show.
+    pub const fn is_some(&self) -> bool {
+        !matches!(self.source, Source::None)
     }
 
     /// Adds the token to a call.
@@ -159,6 +176,8 @@ fn is_loopback(url: &Uri) -> bool {
 mod tests {
     use super::*;
 
+    const NOTHING: Shown<'_> = Shown { file: None, token: None, in_clear: false, flag: "--flag" };
+
     fn shown(bearer: &Bearer) -> Option<String> {
         let request = bearer.show(Request::new(())).unwrap();
         Some(request.metadata().get("authorization")?.to_str().unwrap().into())
@@ -169,7 +188,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         let url = Uri::from_static("http://127.0.0.1:1");
-        let made = || Bearer::new(&url, Some(&file), None, false);
+        let made = || Bearer::new(&url, Shown { file: Some(&file), ..NOTHING });
         assert!(matches!(made(), Err(BearerError::Unreadable { .. })));
         fs::write(&file, "two words").unwrap();
         let refused = made().unwrap_err().to_string();
@@ -189,17 +208,17 @@ mod tests {
     fn a_token_goes_in_clear_only_where_nobody_listens_or_somebody_said_so() {
         let token: Token = "sgt_secret".parse().unwrap();
         let to = |url: &'static str, in_clear| {
-            Bearer::new(&Uri::from_static(url), None, Some(&token), in_clear)
+            Bearer::new(&Uri::from_static(url), Shown { token: Some(&token), in_clear, ..NOTHING })
         };
         for fine in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1", "https://x:1"] {
             to(fine, false).unwrap();
         }
         for far in ["http://schema:50051", "http://192.0.2.1:1", "http://localhost.example:1"] {
             let refused = to(far, false).unwrap_err().to_string();
-            assert!(refused.contains("--token-in-clear"), "{refused}");
+            assert!(refused.contains("--flag"), "{refused}");
             to(far, true).unwrap();
         }
         assert!(!format!("{token:?} {:?}", to("http://[::1]:1", false)).contains("secret"));
-        assert!(Bearer::new(&Uri::from_static("http://x:1"), None, None, false).is_ok());
+        assert!(!Bearer::new(&Uri::from_static("http://x:1"), NOTHING).unwrap().is_some());
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::future::Either;
 use http::{Extensions, HeaderMap, Request, Response, header::AUTHORIZATION};
-use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
+use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     follow::Access,
     policy::Rule,
 };
-use crate::status::Problem;
+use crate::{status::Problem, tls};
 
 /// The layer, and what it makes of a service. Without [`Access`] it refuses nobody.
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ impl Access {
         let refuse = |problem: Problem, caller: Option<&Caller>| {
             // A path is the caller's own text unless it is one of ours.
             let path = rule.map_or("another", |_| path);
-            self.refusals().note(&problem, path, caller, address(extensions));
+            self.refusals().note(&problem, path, caller, tls::peer_address(extensions));
             problem
         };
         let caller = self.identify(headers, extensions).map_err(|p| refuse(p, None))?;
@@ -108,7 +108,7 @@ impl Access {
     fn identify(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Caller, Problem> {
         let refused = |reason, words| Problem::new(Code::Unauthenticated, reason, words);
         let mut shown = headers.get_all(AUTHORIZATION).iter();
-        match (shown.next(), shown.next(), certificate(extensions)) {
+        match (shown.next(), shown.next(), tls::peer_name(extensions)) {
             (Some(header), None, _) => {
                 let token = bearer(header.as_bytes()).ok_or_else(|| {
                     let words = "the header is not of the form authorization: Bearer TOKEN";
@@ -137,15 +137,6 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = header.split_at_checked("Bearer ".len())?;
     let token = token.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
-}
-
-/// The name that a client's certificate proved. Listeners ask for none yet.
-const fn certificate(_: &Extensions) -> Option<String> {
-    None
-}
-
-fn address(extensions: &Extensions) -> Option<SocketAddr> {
-    extensions.get::<TcpConnectInfo>()?.remote_addr()
 }
 
 /// What is told of refusals: a line a second at most, whoever knocks and how often.

@@ -6,6 +6,8 @@
 //! request's extensions; where no file was given there is none, and nobody is refused.
 //! [`Bearer`] is the other side: how our own clients show their token.
 
+mod advice;
+mod args;
 mod bearer;
 mod caller;
 mod exposure;
@@ -15,9 +17,11 @@ mod guard;
 mod policy;
 mod token;
 
-pub use bearer::{Bearer, BearerError, Token};
+pub use advice::advice;
+pub use args::Reflection;
+pub use bearer::{Bearer, BearerError, Shown, Token};
 pub use caller::{Caller, actor, require};
-pub use exposure::{Exposed, exposure};
+pub use exposure::{Admission, Exposed, exposure};
 pub use file::FileError;
 pub use follow::{Access, AccessError};
 pub use guard::Guard;

@@ -10,7 +10,10 @@ use common::{
 };
 use revisions::Metadata;
 
-use crate::{Config, STEP_GRACE, catalog};
+use crate::{Config, STEP_GRACE, access::POLICY, catalog};
+
+common::listener_tls_args!("SCHEMA");
+common::access_args!("SCHEMA");
 
 /// Where the service is.
 #[derive(Clone, Debug, Args)]
@@ -18,6 +21,9 @@ pub struct ListenArgs {
     /// Where to listen.
     #[arg(long = "listen", env = "SCHEMA_LISTEN", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
+    /// What it shows there.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// How to serve.
@@ -35,7 +41,11 @@ pub struct ServeArgs {
     /// Where it listens.
     #[command(flatten)]
     pub here: ListenArgs,
-    /// Where to be scraped by Prometheus, over plain HTTP at /metrics. Nowhere, if not given.
+    /// Who may call.
+    #[command(flatten)]
+    pub access: AccessArgs,
+    /// Where to be scraped by Prometheus, at /metrics; over TLS where calls are. Nowhere,
+    /// if not given.
     #[arg(long, env = "SCHEMA_METRICS_LISTEN", value_name = "LISTEN")]
     pub metrics_listen: Option<SocketAddr>,
     /// Upgrade to head before the first request is answered. If that fails, the service answers
@@ -73,13 +83,17 @@ impl ServeArgs {
             upgrade_on_start: self.upgrade_on_start,
             revisions: self.migrations_dir.as_ref().map(read).transpose()?,
             step_grace: self.step_grace.into(),
+            reflection: self.access.reflection,
         })
     }
 
     pub(super) async fn run(self) -> Result<(), Box<dyn std::error::Error>> {
         let config = self.config()?;
         let asked_to_end = server::asked_to_end()?;
-        let listeners = Listeners::bind("schema", self.here.listen, self.metrics_listen).await?;
+        let ListenArgs { listen, tls } = self.here;
+        let (tls, admission) = (tls.files(), self.access.admission(POLICY)?);
+        let listeners =
+            Listeners::bind("schema", listen, self.metrics_listen, tls, admission).await?;
         tracing::info!("the database is {}", self.database_url);
         crate::serve(config, listeners, asked_to_end).await?;
         Ok(())

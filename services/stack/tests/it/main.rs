@@ -5,6 +5,7 @@ mod dependents;
 mod killed;
 mod load;
 mod main_job;
+mod mutual;
 mod one_command;
 mod racing;
 mod rolling;
