@@ -27,7 +27,7 @@ use crate::{
     serve::{MAX_STALENESS, NOTICE},
 };
 
-pub use asking::Asking;
+pub use asking::{Asking, ChatTlsArgs};
 pub use chats::{CreateArgs, ListArgs};
 pub use import::ImportArgs;
 pub use send::SendArgs;
@@ -93,12 +93,18 @@ pub enum Ask {
     Import(ImportArgs),
 }
 
+common::listener_tls_args!("CHAT");
+common::client_tls_args!(SchemaTlsArgs, "SCHEMA", "schema-");
+
 /// Where the service is.
 #[derive(Clone, Debug, Args)]
 pub struct ListenArgs {
     /// Where to listen.
     #[arg(long = "listen", env = "CHAT_LISTEN", default_value = "127.0.0.1:50052")]
     pub listen: SocketAddr,
+    /// What it shows there.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// How to serve.
@@ -116,7 +122,8 @@ pub struct ServeArgs {
     /// Where to listen.
     #[command(flatten)]
     pub here: ListenArgs,
-    /// Where to be scraped by Prometheus, over plain HTTP at /metrics. Nowhere, if not given.
+    /// Where to be scraped by Prometheus, at /metrics; over TLS where calls are. Nowhere,
+    /// if not given.
     #[arg(long, env = "CHAT_METRICS_LISTEN", value_name = "LISTEN")]
     pub metrics_listen: Option<SocketAddr>,
     /// The schema service of the same database.
@@ -127,6 +134,9 @@ pub struct ServeArgs {
         value_parser = service_url
     )]
     pub schema_url: Uri,
+    /// How that is called over TLS.
+    #[command(flatten)]
+    pub schema_tls: SchemaTlsArgs,
     /// What of the schema opens the gate. Once open, revisions that are merely pending close
     /// neither.
     #[arg(long, env = "CHAT_GATE", default_value = "head", value_parser = mode())]
@@ -179,6 +189,7 @@ impl ServeArgs {
         Config {
             database: self.database_url.clone(),
             schema_url: self.schema_url.clone(),
+            schema_tls: self.schema_tls.files(),
             gate: self.gate,
             max_staleness: self.max_staleness.into(),
             notice: self.notice.into(),

@@ -2,7 +2,7 @@
 
 use std::{error::Error, process::ExitCode};
 
-use chat::cli::{Cli, Command, ServeArgs};
+use chat::cli::{Cli, Command, ListenArgs, ServeArgs};
 use clap::Parser as _;
 use common::{
     database::chain,
@@ -18,7 +18,9 @@ async fn main() -> ExitCode {
         telemetry::init(&cli.telemetry)?;
         match cli.command {
             Command::Serve(args) => serve(args).await?,
-            Command::Health { here, asked } => health::check(here.listen, &asked.service).await?,
+            Command::Health { here, asked } => {
+                health::check(here.listen, here.tls.files().is_some(), &asked.service).await?;
+            }
             Command::Ask(ask) => return Ok(ask.run().await),
         }
         Ok::<_, Box<dyn Error>>(ExitCode::SUCCESS)
@@ -34,11 +36,14 @@ async fn main() -> ExitCode {
 
 async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let asked_to_end = server::asked_to_end()?;
-    let listeners = Listeners::bind("chat", args.here.listen, args.metrics_listen).await?;
+    let config = args.config();
+    config.schema_tls.check()?;
+    let ListenArgs { listen, tls } = args.here;
+    let listeners = Listeners::bind("chat", listen, args.metrics_listen, tls.files()).await?;
     tracing::info!("the database is {}", args.database_url);
     if let Some(bus) = &args.bus {
         tracing::info!("the bus is {bus}");
     }
-    chat::serve(args.config(), listeners, asked_to_end).await?;
+    chat::serve(config, listeners, asked_to_end).await?;
     Ok(())
 }

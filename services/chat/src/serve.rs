@@ -11,6 +11,7 @@ use common::{
     database::{Database, DatabaseUrl, chain},
     metrics::Exporter,
     server::{self, Listeners},
+    tls::{ClientFiles, Connector},
 };
 use gate::{Gate, Mode, ProofError};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,8 @@ pub struct Config {
     pub database: DatabaseUrl,
     /// The schema service of that database.
     pub schema_url: Uri,
+    /// How that is called, where its URL is https.
+    pub schema_tls: ClientFiles,
     /// What of the schema opens the gate.
     pub gate: Mode,
     /// How long an open gate stays open on what the schema service last said.
@@ -64,6 +67,7 @@ impl Config {
         Self {
             database,
             schema_url,
+            schema_tls: ClientFiles::default(),
             gate: Mode::default(),
             max_staleness: MAX_STALENESS,
             notice: NOTICE,
@@ -158,7 +162,10 @@ pub async fn serve(
 }
 
 async fn gate(config: &Config, database: &Database) -> Result<Gate, transport::Error> {
+    let connector = Connector::new(config.schema_tls.clone());
     let builder = Gate::builder("chat", config.schema_url.clone())?
+        .connect_with(|endpoint| endpoint.connect_with_connector_lazy(connector))
+        .grpcurl_flags(config.schema_tls.grpcurl_flags())
         .requires(REQUIRES)
         .built_with(BUILT_WITH)
         .mode(config.gate)

@@ -12,6 +12,8 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
+use crate::{status, tls::Connector};
+
 /// How long the answer may take: a probe has a second, and its process must start in it too.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -30,7 +32,7 @@ pub enum Unhealthy {
     #[error("{0} cannot be reached")]
     Unreachable(SocketAddr, #[source] tonic::transport::Error),
     /// It refused to say.
-    #[error("{} ({:?})", .0.message(), .0.code())]
+    #[error("{} ({:?})", status::words(.0), .0.code())]
     Refused(Status),
     /// It said so.
     #[error("{}", .0.as_str_name())]
@@ -42,16 +44,21 @@ pub enum Unhealthy {
 
 /// Asks the server that listens on `listen` whether it serves, for half a second at most.
 ///
+/// Where it speaks TLS, its certificate is not looked at: it is asked on this very machine and told
+/// nothing. So a certificate that was just replaced, or a new one that is of no use, fails no check.
+///
 /// # Errors
 /// It does not, or does not say so in time.
-pub async fn check(listen: SocketAddr, service: &str) -> Result<(), Unhealthy> {
-    timeout(PATIENCE, ask(reachable(listen), service)).await.unwrap_or(Err(Unhealthy::Silent))
+pub async fn check(listen: SocketAddr, tls: bool, service: &str) -> Result<(), Unhealthy> {
+    timeout(PATIENCE, ask(reachable(listen), tls, service)).await.unwrap_or(Err(Unhealthy::Silent))
 }
 
-async fn ask(address: SocketAddr, service: &str) -> Result<(), Unhealthy> {
+async fn ask(address: SocketAddr, tls: bool, service: &str) -> Result<(), Unhealthy> {
     let unreachable = |error| Unhealthy::Unreachable(address, error);
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(unreachable)?;
-    let channel = endpoint.connect().await.map_err(unreachable)?;
+    let scheme = if tls { "https" } else { "http" };
+    let endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).map_err(unreachable)?;
+    let connecting = endpoint.connect_with_connector(Connector::to_itself());
+    let channel = connecting.await.map_err(unreachable)?;
     let request = HealthCheckRequest { service: service.into() };
     let response = HealthClient::new(channel).check(request).await.map_err(Unhealthy::Refused)?;
     match response.into_inner().status() {
@@ -91,23 +98,23 @@ mod tests {
         let (listener, address) = loopback().await;
         let (reporter, service) = tonic_health::server::health_reporter();
         tokio::spawn(server::serve(listener, Routes::new(service), Exporter::default(), pending()));
-        check(address, "").await.unwrap();
+        check(address, false, "").await.unwrap();
         let everywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
-        check(everywhere, "").await.unwrap();
+        check(everywhere, false, "").await.unwrap();
 
         reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-        assert_eq!(check(address, "").await.unwrap_err().to_string(), "NOT_SERVING");
-        let unknown = check(address, "other").await.unwrap_err();
+        assert_eq!(check(address, false, "").await.unwrap_err().to_string(), "NOT_SERVING");
+        let unknown = check(address, false, "other").await.unwrap_err();
         assert!(matches!(unknown, Unhealthy::Refused(_)), "{unknown:?}");
     }
 
     #[tokio::test]
     async fn a_server_that_is_away_or_hangs_is_not_healthy() {
         let (listener, address) = loopback().await;
-        let silent = check(address, "").await.unwrap_err();
+        let silent = check(address, false, "").await.unwrap_err();
         assert!(matches!(silent, Unhealthy::Silent), "{silent:?}");
         drop(listener);
-        let away = check(address, "").await.unwrap_err();
+        let away = check(address, false, "").await.unwrap_err();
         assert!(matches!(away, Unhealthy::Unreachable(..)), "{away:?}");
     }
 }

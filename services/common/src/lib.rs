@@ -1,6 +1,6 @@
 //! What the schema service and the chat service both use, and nothing else: the database and its
-//! URL, the server's life, logs, metrics, pages and errors on the wire, the commands that ask, and
-//! conversions of well-known types.
+//! URL, the server's life, TLS, logs, metrics, pages and errors on the wire, the commands that ask,
+//! and conversions of well-known types.
 
 pub mod cli;
 pub mod convert;
@@ -11,3 +11,4 @@ pub mod page;
 pub mod server;
 pub mod status;
 pub mod telemetry;
+pub mod tls;

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::Either;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -18,7 +19,10 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-use crate::metrics::{self, Exporter, Rpcs, Timed};
+use crate::{
+    metrics::{self, Exporter, Rpcs, Timed},
+    tls::{self, Callers, ListenerFiles, ListenerTls, Purpose},
+};
 
 /// How long calls in hand may go on after the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
@@ -30,18 +34,31 @@ pub struct Listeners {
     pub rpc: TcpListener,
     /// Where it is scraped, if it is.
     pub metrics: Option<TcpListener>,
+    /// What both show to those who connect; plaintext, if nothing.
+    pub tls: Option<ListenerTls>,
 }
 
 impl Listeners {
-    /// Binds them all, or says which address could not be; then tells where they are.
+    /// Reads the certificates and binds them all, or says which file is of no use and which
+    /// address could not be bound; then tells where they are.
     ///
     /// # Errors
-    /// An address is in use, or is none of this machine's; or standard output is closed.
+    /// A file is of no use; an address is in use, or is none of this machine's; or standard output
+    /// is closed.
     pub async fn bind(
         service: &str,
         rpc: SocketAddr,
         metrics: Option<SocketAddr>,
+        tls: Option<ListenerFiles>,
     ) -> io::Result<Self> {
+        let tls = tls.map(ListenerTls::load).transpose().map_err(io::Error::other)?;
+        let beyond = !rpc.ip().is_loopback() || metrics.is_some_and(|at| !at.ip().is_loopback());
+        if beyond && tls.as_ref().is_some_and(ListenerTls::is_for_development) {
+            tracing::warn!(
+                "the certificate is one of `schema certs`, for development only, and others than \
+                 this machine can connect"
+            );
+        }
         let rpc = bind(rpc).await?;
         let metrics = match metrics {
             Some(address) => Some(bind(address).await?),
@@ -51,13 +68,13 @@ impl Listeners {
         if let Some(metrics) = &metrics {
             announce(&format!("{service}-metrics"), metrics)?;
         }
-        Ok(Self { rpc, metrics })
+        Ok(Self { rpc, metrics, tls })
     }
 }
 
 impl From<TcpListener> for Listeners {
     fn from(rpc: TcpListener) -> Self {
-        Self { rpc, metrics: None }
+        Self { rpc, metrics: None, tls: None }
     }
 }
 
@@ -141,36 +158,47 @@ pub async fn serve(
     exporter: impl Into<Exporter>,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let Listeners { rpc, metrics } = listeners.into();
+    let Listeners { rpc, metrics, tls } = listeners.into();
     let mut exporter = exporter.into();
     let rpcs = metrics.is_some().then(Rpcs::new);
     if let Some(rpcs) = &rpcs {
         rpcs.register(&mut exporter.registry);
     }
     tokio::select! {
-        ended = answer(rpc, routes, rpcs, stopping) => ended,
-        never = export(metrics, exporter) => match never {},
+        ended = answer(rpc, tls.clone(), routes, rpcs, stopping) => ended,
+        never = export(metrics, tls.clone(), exporter) => match never {},
+        never = follow(tls) => match never {},
     }
 }
 
 async fn answer(
     listener: TcpListener,
+    tls: Option<ListenerTls>,
     routes: Routes,
     rpcs: Option<Rpcs>,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let draining = CancellationToken::new();
+    let callers_known = tls.as_ref().is_some_and(ListenerTls::wants_callers_known);
     let server = Server::builder()
         // A peer that vanished without a word is noticed after ten seconds, and what it held here
         // is let go.
         .http2_keepalive_interval(Some(Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
         .layer(Timed::by(rpcs))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            draining.clone().cancelled_owned(),
-        );
+        .layer(Callers::known(callers_known))
+        .add_routes(routes);
+    let drained = draining.clone().cancelled_owned();
+    let server = match tls {
+        Some(tls) => {
+            let incoming = tls::incoming(listener, tls, Purpose::Rpc);
+            Either::Left(server.serve_with_incoming_shutdown(incoming, drained))
+        }
+        None => {
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            Either::Right(server.serve_with_incoming_shutdown(incoming, drained))
+        }
+    };
     let mut server = pin!(server);
     tokio::select! {
         ended = &mut server => return ended,
@@ -183,12 +211,24 @@ async fn answer(
 }
 
 /// Answers scrapes for as long as the calls are answered: the end in good order can be watched.
-async fn export(listener: Option<TcpListener>, exporter: Exporter) -> Infallible {
+async fn export(
+    listener: Option<TcpListener>,
+    tls: Option<ListenerTls>,
+    exporter: Exporter,
+) -> Infallible {
     if let Some(listener) = listener
-        && let Err(error) = metrics::serve(listener, exporter, pending()).await
+        && let Err(error) = metrics::serve(listener, tls, exporter, pending()).await
     {
         // Nobody is refused a call because nobody counts it.
         tracing::error!("the metrics are served no more: {error}");
     }
     pending().await
+}
+
+/// Takes new certificates for as long as there are calls.
+async fn follow(tls: Option<ListenerTls>) -> Infallible {
+    match tls {
+        Some(tls) => tls.follow().await,
+        None => pending().await,
+    }
 }

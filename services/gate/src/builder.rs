@@ -1,9 +1,9 @@
 //! What a gate can be told, and the gate that comes of it.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use api::schema::v1::Dependent;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     Gate, Inner, Mode, health,
@@ -18,6 +18,8 @@ use crate::{
 #[must_use]
 pub struct Builder {
     endpoint: Endpoint,
+    connect: Connect,
+    grpcurl_flags: String,
     dependent: Dependent,
     mode: Mode,
     look_every: Duration,
@@ -36,6 +38,8 @@ impl Builder {
         };
         Self {
             endpoint,
+            connect: Connect(Box::new(|endpoint| endpoint.connect_lazy())),
+            grpcurl_flags: String::new(),
             dependent,
             mode: Mode::default(),
             look_every: Duration::from_secs(5),
@@ -44,6 +48,23 @@ impl Builder {
             probe_failures: 1,
             proofs: HostProofs::default(),
         }
+    }
+
+    /// How the schema service is connected to, where its URL is `https://` or the host has its own
+    /// way: `|endpoint| endpoint.connect_with_connector_lazy(connector)`. Plaintext, if not said.
+    pub fn connect_with(
+        mut self,
+        connect: impl FnOnce(Endpoint) -> Channel + Send + 'static,
+    ) -> Self {
+        self.connect = Connect(Box::new(connect));
+        self
+    }
+
+    /// What `grpcurl` needs to be told to reach the schema service, such as `-cacert ca.pem`, in
+    /// the commands that a refusal names.
+    pub fn grpcurl_flags(mut self, flags: impl Into<String>) -> Self {
+        self.grpcurl_flags = flags.into();
+        self
     }
 
     /// The oldest revision that this build can run on, such as `0002`.
@@ -129,6 +150,8 @@ impl Builder {
     pub async fn build(self) -> Gate {
         let Self {
             endpoint,
+            connect,
+            grpcurl_flags,
             mut dependent,
             mode,
             look_every,
@@ -147,7 +170,7 @@ impl Builder {
                 Mode::Required => dependent.requires.clone(),
             },
             built_with: dependent.built_with.clone(),
-            grpcurl: grpcurl(&endpoint),
+            grpcurl: grpcurl(&endpoint, &grpcurl_flags),
         };
         let unasked = Refusal::new(
             Reason::Unreachable,
@@ -158,7 +181,7 @@ impl Builder {
             inner: Arc::new(Inner {
                 state: Arc::new(State::new(unasked)),
                 health: health::Readiness::new(reported, probe_failures.into()).await,
-                schema: Schema::new(endpoint),
+                schema: Schema::new(endpoint, connect.0),
                 address,
                 dependent,
                 needs,
@@ -171,10 +194,22 @@ impl Builder {
     }
 }
 
+/// Makes a channel of an endpoint.
+struct Connect(Box<dyn FnOnce(Endpoint) -> Channel + Send>);
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect").finish_non_exhaustive()
+    }
+}
+
 /// The command up to the method, for people to complete or to copy.
-fn grpcurl(endpoint: &Endpoint) -> String {
+fn grpcurl(endpoint: &Endpoint, flags: &str) -> String {
     let uri = endpoint.uri();
-    let plaintext = if uri.scheme_str() == Some("https") { "" } else { "-plaintext " };
-    let port = uri.port_u16().unwrap_or(if plaintext.is_empty() { 443 } else { 80 });
-    format!("grpcurl {plaintext}{}:{port}", uri.host().unwrap_or_default())
+    let secure = uri.scheme_str() == Some("https");
+    let mut words = vec!["grpcurl"];
+    words.extend((!secure).then_some("-plaintext"));
+    words.extend((!flags.is_empty()).then_some(flags));
+    let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    format!("{} {}:{port}", words.join(" "), uri.host().unwrap_or_default())
 }

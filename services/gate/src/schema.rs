@@ -93,15 +93,15 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    pub(crate) fn new(endpoint: Endpoint) -> Self {
-        let channel = endpoint
+    pub(crate) fn new(endpoint: Endpoint, connect: impl FnOnce(Endpoint) -> Channel) -> Self {
+        let endpoint = endpoint
             .connect_timeout(ANSWER_WITHIN)
             .tcp_nodelay(true)
             // A host that vanished without a word is noticed after eight seconds.
             .http2_keep_alive_interval(Duration::from_secs(5))
             .keep_alive_timeout(Duration::from_secs(3))
-            .keep_alive_while_idle(true)
-            .connect_lazy();
+            .keep_alive_while_idle(true);
+        let channel = connect(endpoint);
         Self { client: SchemaServiceClient::new(channel), knowledge: watch::Sender::default() }
     }
 
@@ -175,9 +175,9 @@ impl Schema {
 fn words(status: &Status) -> String {
     let said = format!("{:?}: {}", status.code(), status.message());
     let causes = iter::successors(status.source(), |&error| error.source());
-    match causes.last() {
-        Some(cause) => format!("{said}: {cause}"),
-        None => said,
+    match causes.last().map(ToString::to_string) {
+        Some(cause) if !said.ends_with(&cause) => format!("{said}: {cause}"),
+        _ => said,
     }
 }
 

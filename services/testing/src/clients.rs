@@ -6,6 +6,7 @@ use api::schema::v1::{
     CurrentRequest, DowngradeRequest, Event, SchemaState, UpgradeRequest,
     schema_service_client::SchemaServiceClient,
 };
+use common::tls::{ClientFiles, Connector};
 use tonic::{
     Status, Streaming,
     transport::{Channel, Endpoint},
@@ -17,6 +18,13 @@ use tonic_health::pb::{
 /// A channel that connects with its first call.
 pub fn channel(address: SocketAddr) -> Channel {
     Endpoint::from_shared(format!("http://{address}")).expect("an address is a URI").connect_lazy()
+}
+
+/// The same over TLS, with what the client is given; the address is called `localhost`.
+pub fn secure_channel(address: SocketAddr, files: ClientFiles) -> Channel {
+    let url = format!("https://localhost:{}", address.port());
+    let endpoint = Endpoint::from_shared(url).expect("it is a URI");
+    endpoint.connect_with_connector_lazy(Connector::new(files))
 }
 
 /// What `grpc.health.v1` says of a service; `""` is the server as a whole.

@@ -19,6 +19,7 @@
     reason = "a fixture that cannot do its part ends the test, and says why"
 )]
 
+mod authority;
 mod background;
 mod clients;
 mod database;
@@ -30,7 +31,8 @@ mod session;
 mod template;
 mod wait;
 
-pub use clients::{channel, current, downgrade, health, upgrade};
+pub use authority::{Authority, Identity};
+pub use clients::{channel, current, downgrade, health, secure_channel, upgrade};
 pub use database::{Backend, TestDatabase};
 pub use macro_rules_attribute::apply;
 pub use nats::Nats;

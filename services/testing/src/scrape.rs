@@ -1,11 +1,13 @@
 //! A scrape, as Prometheus makes it.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
+use common::tls::{ClientFiles, Connector};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
 };
+use tower::Service as _;
 
 /// What a service's metrics said.
 #[derive(Clone, Debug)]
@@ -20,15 +22,36 @@ impl Scrape {
     /// # Panics
     /// Nobody answers, or with something else.
     pub async fn of(address: SocketAddr) -> Self {
-        let mut socket = TcpStream::connect(address).await.expect("metrics are served there");
+        let socket = TcpStream::connect(address).await.expect("metrics are served there");
+        Self::over(socket, address).await.expect("the scrape is answered")
+    }
+
+    /// Scrapes where metrics are served over TLS, at `localhost`.
+    ///
+    /// # Errors
+    /// One does not trust the other.
+    ///
+    /// # Panics
+    /// Nobody answers, or with something else.
+    pub async fn secure(address: SocketAddr, files: ClientFiles) -> io::Result<Self> {
+        let url = format!("https://localhost:{}", address.port());
+        let url = url.parse().expect("it is a URI");
+        let socket = Connector::http1(files).call(url).await?.into_inner();
+        Self::over(socket, address).await
+    }
+
+    async fn over(
+        mut socket: impl AsyncRead + AsyncWrite + Unpin,
+        address: SocketAddr,
+    ) -> io::Result<Self> {
         let request =
             format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-        socket.write_all(request.as_bytes()).await.expect("the request is taken");
+        socket.write_all(request.as_bytes()).await?;
         let mut text = String::new();
-        socket.read_to_string(&mut text).await.expect("the answer is text");
+        socket.read_to_string(&mut text).await?;
         assert!(text.starts_with("HTTP/1.1 200"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
-        Self { text }
+        Ok(Self { text })
     }
 
     /// The value of a metric, such as `gate_open` or `schema_drift{kind="missing"}`, if it is told.

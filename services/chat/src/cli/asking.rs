@@ -18,6 +18,8 @@ use uuid::Uuid;
 const START: &str = "start it: chat serve --database-url postgres://user@host/database\n  \
      or say where it is: --chat-url http://host:50052, or CHAT_URL";
 
+common::client_tls_args!(ChatTlsArgs, "CHAT", "");
+
 /// Whom to ask.
 #[derive(Clone, Debug, Args)]
 pub struct Asking {
@@ -29,6 +31,9 @@ pub struct Asking {
         value_parser = service_url
     )]
     pub chat_url: Uri,
+    /// How it is called over TLS.
+    #[command(flatten)]
+    pub tls: ChatTlsArgs,
     /// How the answer is printed.
     #[command(flatten)]
     pub output: Output,
@@ -47,7 +52,7 @@ impl Asking {
 
     /// A connection.
     pub(super) async fn connect(&self) -> Result<Channel, Failure> {
-        connect("chat", &self.chat_url).await
+        connect("chat", &self.chat_url, self.tls.files()).await
     }
 
     /// A client.

@@ -10,7 +10,7 @@ use tonic::{Code, Status, transport::Uri};
 use tonic_types::StatusExt as _;
 
 use super::Output;
-use crate::database::chain;
+use crate::{database::chain, status};
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ impl Failure {
 
     fn words(&self) -> String {
         match self {
-            Self::Refused(status) if status.message().is_empty() => status.code().to_string(),
+            Self::Refused(status) => status::words(status),
             Self::Local(error) => chain(error.as_ref()),
             other => chain(other),
         }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint, Uri};
 
+use crate::tls::{ClientFiles, Connector};
+
 pub use failure::{Failure, code_name};
 pub use json::{from_json, json};
 pub use output::Output;
@@ -27,15 +29,19 @@ const KEEPALIVE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(1
 /// Connects to a service, such as `schema`.
 ///
 /// # Errors
-/// Nothing listens there.
-pub async fn connect(service: &'static str, url: &Uri) -> Result<Channel, Failure> {
+/// Nothing listens there, or somebody else does.
+pub async fn connect(
+    service: &'static str,
+    url: &Uri,
+    tls: ClientFiles,
+) -> Result<Channel, Failure> {
     let [interval, timeout] = KEEPALIVE;
     let endpoint = Endpoint::from(url.clone())
         .connect_timeout(CONNECT)
         .http2_keep_alive_interval(interval)
         .keep_alive_timeout(timeout);
     let unreachable = |source| Failure::Unreachable { service, url: url.clone(), source };
-    endpoint.connect().await.map_err(unreachable)
+    endpoint.connect_with_connector(Connector::new(tls)).await.map_err(unreachable)
 }
 
 /// Reads where a service is, from a flag.
@@ -46,8 +52,8 @@ pub fn service_url(url: &str) -> Result<Uri, String> {
     const EXAMPLE: &str = "as in http://host:50051";
     let uri: Uri = url.parse().map_err(|error| format!("{error}: {EXAMPLE}"))?;
     match uri.scheme_str() {
-        Some("http") => Ok(uri),
-        Some(other) => Err(format!("{other}:// is not understood: {EXAMPLE}")),
+        Some("http" | "https") => Ok(uri),
+        Some(other) => Err(format!("{other}:// is not understood: {EXAMPLE}, or https://")),
         None => Err(format!("no scheme: {EXAMPLE}")),
     }
 }
@@ -67,6 +73,7 @@ mod tests {
     #[test]
     fn a_url_has_a_scheme() {
         assert!(service_url("http://schema:50051").is_ok());
+        assert!(service_url("https://schema").is_ok());
         for bad in ["schema:50051", "ftp://schema", "http://", ""] {
             assert!(service_url(bad).unwrap_err().contains("as in http://"), "{bad}");
         }

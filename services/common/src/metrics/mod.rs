@@ -16,6 +16,8 @@ use tonic::{
 };
 use tower::service_fn;
 
+use crate::tls::{self, ListenerTls, Purpose};
+
 pub use calls::{Rpcs, Timed};
 pub use prometheus_client::registry::Registry;
 
@@ -69,6 +71,7 @@ impl fmt::Debug for Exporter {
 /// The listener fails.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<ListenerTls>,
     exporter: impl Into<Exporter>,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
@@ -78,11 +81,14 @@ pub async fn serve(
         async move { Ok::<_, Infallible>(exporter.scrape().await) }
     });
     let router = Routes::default().into_axum_router().route_service("/metrics", scrape);
-    Server::builder()
-        .accept_http1(true)
-        .add_routes(Routes::from(router))
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener), stopping)
-        .await
+    let server = Server::builder().accept_http1(true).add_routes(Routes::from(router));
+    match tls {
+        Some(tls) => {
+            let incoming = tls::incoming(listener, tls, Purpose::Metrics);
+            server.serve_with_incoming_shutdown(incoming, stopping).await
+        }
+        None => server.serve_with_incoming_shutdown(TcpIncoming::from(listener), stopping).await,
+    }
 }
 
 fn scraped(registry: &Registry) -> Response<Body> {
@@ -117,7 +123,7 @@ mod tests {
     async fn get(path: &str, listener: TcpListener, registry: Registry) -> String {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let serving = tokio::spawn(serve(listener, registry, async { drop(stopped.await) }));
+        let serving = tokio::spawn(serve(listener, None, registry, async { drop(stopped.await) }));
         let mut socket = TcpStream::connect(address).await.unwrap();
         let request =
             format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");

@@ -9,6 +9,8 @@ use tonic::transport::{Channel, Uri};
 
 use super::advice;
 
+common::client_tls_args!(SchemaTlsArgs, "SCHEMA", "");
+
 /// A command that asks the schema service.
 #[derive(Debug, Args)]
 pub struct Asking<A: Args> {
@@ -23,6 +25,9 @@ pub struct Asking<A: Args> {
         value_parser = service_url
     )]
     pub schema_url: Uri,
+    /// How it is called over TLS.
+    #[command(flatten)]
+    pub tls: SchemaTlsArgs,
     /// How the answer is printed.
     #[command(flatten)]
     pub output: Output,
@@ -39,7 +44,7 @@ impl<A: Args> Asking<A> {
     ) -> ExitCode {
         let output = self.output;
         let asked = async {
-            let channel = connect("schema", &self.schema_url).await?;
+            let channel = connect("schema", &self.schema_url, self.tls.files()).await?;
             ask(self.args, SchemaServiceClient::new(channel), output).await
         };
         asked.await.unwrap_or_else(|failure| advice::report(&failure, output))

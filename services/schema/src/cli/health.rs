@@ -19,6 +19,7 @@ pub struct HealthArgs {
 
 impl HealthArgs {
     pub(super) async fn run(self) -> Result<(), Box<dyn std::error::Error>> {
-        Ok(health::check(self.here.listen, &self.asked.service).await?)
+        let Self { here, asked } = self;
+        Ok(health::check(here.listen, here.tls.files().is_some(), &asked.service).await?)
     }
 }

@@ -27,7 +27,7 @@ use common::{
     telemetry::TelemetryArgs,
 };
 
-pub use client::Asking;
+pub use client::{Asking, SchemaTlsArgs};
 pub use current::CurrentArgs;
 pub use describe::DescribeArgs;
 pub use health::HealthArgs;
@@ -37,7 +37,7 @@ pub use new::NewArgs;
 pub use operate::{DowngradeArgs, OperationArgs, UpgradeArgs};
 pub use plan::PlanArgs;
 pub use record::{RepairArgs, StampArgs};
-pub use serve::{ListenArgs, ServeArgs};
+pub use serve::{ListenArgs, ServeArgs, TlsArgs};
 pub use verify::VerifyArgs;
 pub use watch::WatchArgs;
 

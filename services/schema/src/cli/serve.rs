@@ -12,12 +12,17 @@ use revisions::Metadata;
 
 use crate::{Config, STEP_GRACE, catalog};
 
+common::listener_tls_args!("SCHEMA");
+
 /// Where the service is.
 #[derive(Clone, Debug, Args)]
 pub struct ListenArgs {
     /// Where to listen.
     #[arg(long = "listen", env = "SCHEMA_LISTEN", default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
+    /// What it shows there.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 }
 
 /// How to serve.
@@ -35,7 +40,8 @@ pub struct ServeArgs {
     /// Where it listens.
     #[command(flatten)]
     pub here: ListenArgs,
-    /// Where to be scraped by Prometheus, over plain HTTP at /metrics. Nowhere, if not given.
+    /// Where to be scraped by Prometheus, at /metrics; over TLS where calls are. Nowhere,
+    /// if not given.
     #[arg(long, env = "SCHEMA_METRICS_LISTEN", value_name = "LISTEN")]
     pub metrics_listen: Option<SocketAddr>,
     /// Upgrade to head before the first request is answered. If that fails, the service answers
@@ -79,7 +85,8 @@ impl ServeArgs {
     pub(super) async fn run(self) -> Result<(), Box<dyn std::error::Error>> {
         let config = self.config()?;
         let asked_to_end = server::asked_to_end()?;
-        let listeners = Listeners::bind("schema", self.here.listen, self.metrics_listen).await?;
+        let ListenArgs { listen, tls } = self.here;
+        let listeners = Listeners::bind("schema", listen, self.metrics_listen, tls.files()).await?;
         tracing::info!("the database is {}", self.database_url);
         crate::serve(config, listeners, asked_to_end).await?;
         Ok(())

@@ -17,5 +17,6 @@ mod promises;
 mod quick_fix;
 mod repair;
 mod server;
+mod tls;
 mod upgrade;
 mod verify;

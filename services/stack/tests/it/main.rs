@@ -8,6 +8,7 @@ mod figures;
 mod killed;
 mod load;
 mod main_job;
+mod mutual;
 mod one_command;
 mod racing;
 mod rolling;
