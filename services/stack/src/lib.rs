@@ -62,6 +62,7 @@ pub async fn run(args: Args, stopping: CancellationToken) -> Result<(), Error> {
 
     let schema_config = schema::Config {
         step_grace: schema::STEP_GRACE,
+        reflection: Default::default(),
         database: database.clone(),
         upgrade_on_start: true,
         revisions: None,

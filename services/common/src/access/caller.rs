@@ -70,11 +70,7 @@ pub fn actor(extensions: &Extensions) -> &str {
 ///
 /// # Errors
 /// The caller is known, and its role is none of these.
-pub fn require(
-    extensions: &Extensions,
-    roles: &'static [Role],
-    what: &str,
-) -> Result<(), Problem> {
+pub fn require(extensions: &Extensions, roles: &'static [Role], what: &str) -> Result<(), Problem> {
     match extensions.get::<Caller>() {
         Some(caller) if !roles.contains(&caller.role()) => {
             Err(denied(what, roles).with("field", what))

@@ -25,5 +25,5 @@ pub use exposure::{Admission, Exposed, exposure};
 pub use file::FileError;
 pub use follow::{Access, AccessError};
 pub use guard::Guard;
-pub use policy::{Policy, Rule, ours, shared};
+pub use policy::{Policy, Role, Rule, ours, shared};
 pub use token::{TokenArgs, TokenError};

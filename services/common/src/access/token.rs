@@ -123,8 +123,7 @@ impl TokenArgs {
 mod tests {
     use super::*;
 
-    const POLICY: Policy =
-        Policy { roles: &["reader", "bot"], bound: Some("bot"), rule: |_| None };
+    const POLICY: Policy = Policy { roles: &["reader", "bot"], bound: Some("bot"), rule: |_| None };
 
     fn args(name: &str, role: &str, append: PathBuf) -> TokenArgs {
         TokenArgs {

@@ -51,7 +51,8 @@ pub async fn connect(
         .http2_keep_alive_interval(interval)
         .keep_alive_timeout(timeout);
     let unreachable = |source| Failure::Unreachable { service, url: url.clone(), source };
-    let channel = endpoint.connect_with_connector(Connector::new(tls)).await.map_err(unreachable)?;
+    let channel =
+        endpoint.connect_with_connector(Connector::new(tls)).await.map_err(unreachable)?;
     Ok(InterceptedService::new(channel, bearer))
 }
 
