@@ -16,3 +16,4 @@ mod services;
 #[path = "../soak/mod.rs"]
 mod soak;
 mod soaked;
+mod tokens;
