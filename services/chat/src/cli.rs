@@ -14,6 +14,7 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
 use common::{
+    access::{BearerError, TokenArgs},
     cli::{service_url, unrepeated},
     database::DatabaseUrl,
     health::HealthArgs,
@@ -27,7 +28,7 @@ use crate::{
     serve::{MAX_STALENESS, NOTICE},
 };
 
-pub use asking::{Asking, ChatTlsArgs};
+pub use asking::{Asking, ChatTlsArgs, ChatTokenArgs};
 pub use chats::{CreateArgs, ListArgs};
 pub use import::ImportArgs;
 pub use send::SendArgs;
@@ -70,6 +71,9 @@ pub enum Command {
         #[command(flatten)]
         asked: HealthArgs,
     },
+    /// Makes a token for a caller, and prints it once: on standard output the token, on standard
+    /// error the entry that lets it in.
+    Token(TokenArgs),
     /// Asks a service, wherever it is.
     #[command(flatten)]
     Ask(Ask),
@@ -94,6 +98,8 @@ pub enum Ask {
 }
 
 common::listener_tls_args!("CHAT");
+common::access_args!("CHAT");
+common::token_args!(SchemaTokenArgs, "SCHEMA", "schema-");
 common::client_tls_args!(SchemaTlsArgs, "SCHEMA", "schema-");
 
 /// Where the service is.
@@ -122,6 +128,9 @@ pub struct ServeArgs {
     /// Where to listen.
     #[command(flatten)]
     pub here: ListenArgs,
+    /// Who may call.
+    #[command(flatten)]
+    pub access: AccessArgs,
     /// Where to be scraped by Prometheus, at /metrics; over TLS where calls are. Nowhere,
     /// if not given.
     #[arg(long, env = "CHAT_METRICS_LISTEN", value_name = "LISTEN")]
@@ -137,6 +146,9 @@ pub struct ServeArgs {
     /// How that is called over TLS.
     #[command(flatten)]
     pub schema_tls: SchemaTlsArgs,
+    /// As whom that is called.
+    #[command(flatten)]
+    pub schema_token: SchemaTokenArgs,
     /// What of the schema opens the gate. Once open, revisions that are merely pending close
     /// neither.
     #[arg(long, env = "CHAT_GATE", default_value = "head", value_parser = mode())]
@@ -185,18 +197,23 @@ impl Ask {
 
 impl ServeArgs {
     /// What the service needs of it.
-    pub fn config(&self) -> Config {
-        Config {
+    ///
+    /// # Errors
+    /// There is no token where there should be one.
+    pub fn config(&self) -> Result<Config, BearerError> {
+        Ok(Config {
             database: self.database_url.clone(),
             schema_url: self.schema_url.clone(),
             schema_tls: self.schema_tls.files(),
+            schema_token: self.schema_token.bearer(&self.schema_url)?,
             gate: self.gate,
             max_staleness: self.max_staleness.into(),
             notice: self.notice.into(),
             probe_failures: self.probe_failures,
             limits: self.limits,
             bus: self.bus.clone(),
-        }
+            reflection: self.access.reflection,
+        })
     }
 }
 
@@ -221,7 +238,7 @@ mod tests {
             let line = ["chat", "serve", "--database-url", "sqlite:x.db"];
             let cli = Cli::try_parse_from(line.iter().chain(gate))?;
             let Command::Serve(args) = cli.command else { panic!("it is serve") };
-            Ok::<_, clap::Error>(args.config().gate)
+            Ok::<_, clap::Error>(args.config().unwrap().gate)
         };
         assert_eq!(parse(&[]).unwrap(), Mode::Head);
         assert_eq!(parse(&["--gate", "head"]).unwrap(), Mode::Head);

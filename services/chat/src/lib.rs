@@ -3,6 +3,7 @@
 //!
 //! [`serve`] is the service; `src/main.rs` is its command line.
 
+pub mod access;
 mod bots;
 mod bus;
 pub mod cli;

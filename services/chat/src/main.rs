@@ -2,7 +2,10 @@
 
 use std::{error::Error, process::ExitCode};
 
-use chat::cli::{Cli, Command, ListenArgs, ServeArgs};
+use chat::{
+    access::POLICY,
+    cli::{Cli, Command, ListenArgs, ServeArgs},
+};
 use clap::Parser as _;
 use common::{
     database::chain,
@@ -21,6 +24,7 @@ async fn main() -> ExitCode {
             Command::Health { here, asked } => {
                 health::check(here.listen, here.tls.files().is_some(), &asked.service).await?;
             }
+            Command::Token(args) => args.run(&POLICY)?,
             Command::Ask(ask) => return Ok(ask.run().await),
         }
         Ok::<_, Box<dyn Error>>(ExitCode::SUCCESS)
@@ -36,10 +40,11 @@ async fn main() -> ExitCode {
 
 async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let asked_to_end = server::asked_to_end()?;
-    let config = args.config();
+    let config = args.config()?;
     config.schema_tls.check()?;
     let ListenArgs { listen, tls } = args.here;
-    let listeners = Listeners::bind("chat", listen, args.metrics_listen, tls.files()).await?;
+    let (tls, admission) = (tls.files(), args.access.admission(POLICY)?);
+    let listeners = Listeners::bind("chat", listen, args.metrics_listen, tls, admission).await?;
     tracing::info!("the database is {}", args.database_url);
     if let Some(bus) = &args.bus {
         tracing::info!("the bus is {bus}");

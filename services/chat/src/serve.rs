@@ -8,6 +8,7 @@ use api::chat::v1::{
     schedule_service_server::{self, ScheduleServiceServer},
 };
 use common::{
+    access::{Bearer, Reflection},
     database::{Database, DatabaseUrl, chain},
     metrics::Exporter,
     server::{self, Listeners},
@@ -47,6 +48,8 @@ pub struct Config {
     pub schema_url: Uri,
     /// How that is called, where its URL is https.
     pub schema_tls: ClientFiles,
+    /// What is shown to it.
+    pub schema_token: Bearer,
     /// What of the schema opens the gate.
     pub gate: Mode,
     /// How long an open gate stays open on what the schema service last said.
@@ -59,6 +62,8 @@ pub struct Config {
     pub limits: Limits,
     /// The NATS that wakes the other replicas; where there is none, they look by themselves.
     pub bus: Option<BusUrl>,
+    /// Whether the contract is told to those who ask for it.
+    pub reflection: Reflection,
 }
 
 impl Config {
@@ -68,13 +73,25 @@ impl Config {
             database,
             schema_url,
             schema_tls: ClientFiles::default(),
+            schema_token: Bearer::default(),
             gate: Mode::default(),
             max_staleness: MAX_STALENESS,
             notice: NOTICE,
             probe_failures: 1,
             limits: Limits::default(),
             bus: None,
+            reflection: Reflection::default(),
         }
+    }
+}
+
+impl Config {
+    /// What `grpcurl` needs to be told to call the schema service as this one does.
+    fn grpcurl_flags(&self) -> String {
+        let token = self.schema_token.is_some().then_some("-H \"authorization: Bearer $TOKEN\"");
+        let flags = [Some(self.schema_tls.grpcurl_flags()), token.map(Into::into)];
+        let flags = flags.into_iter().flatten().filter(|flags| !flags.is_empty());
+        flags.collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -127,7 +144,7 @@ pub async fn serve(
     let bots = BotServiceServer::new(bots);
     let chats = ChatServiceServer::new(Chats::new(store, writer, feed, streams));
     let mut routes = Routes::builder();
-    server::add_reflection(&mut routes)?;
+    server::add_reflection(&mut routes, config.reflection)?;
     routes.add_service(gate.health_service());
     routes.add_service(gate.readiness_service());
     routes.add_service(gate.guard(Limited::new(chats, calls.clone())));
@@ -163,9 +180,11 @@ pub async fn serve(
 
 async fn gate(config: &Config, database: &Database) -> Result<Gate, transport::Error> {
     let connector = Connector::new(config.schema_tls.clone());
+    let token = config.schema_token.clone();
     let builder = Gate::builder("chat", config.schema_url.clone())?
         .connect_with(|endpoint| endpoint.connect_with_connector_lazy(connector))
-        .grpcurl_flags(config.schema_tls.grpcurl_flags())
+        .intercept(move |request| token.show(request))
+        .grpcurl_flags(config.grpcurl_flags())
         .requires(REQUIRES)
         .built_with(BUILT_WITH)
         .mode(config.gate)

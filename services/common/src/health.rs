@@ -12,7 +12,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use crate::tls::Connector;
+use crate::{status, tls::Connector};
 
 /// How long the answer may take: a probe has a second, and its process must start in it too.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -32,7 +32,7 @@ pub enum Unhealthy {
     #[error("{0} cannot be reached")]
     Unreachable(SocketAddr, #[source] tonic::transport::Error),
     /// It refused to say.
-    #[error("{} ({:?})", .0.message(), .0.code())]
+    #[error("{} ({:?})", status::words(.0), .0.code())]
     Refused(Status),
     /// It said so.
     #[error("{}", .0.as_str_name())]

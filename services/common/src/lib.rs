@@ -1,7 +1,8 @@
 //! What the schema service and the chat service both use, and nothing else: the database and its
-//! URL, the server's life, TLS, logs, metrics, pages and errors on the wire, the commands that ask,
-//! and conversions of well-known types.
+//! URL, the server's life and who may call it, TLS, logs, metrics, pages and errors on the wire, the
+//! commands that ask, and conversions of well-known types.
 
+pub mod access;
 pub mod cli;
 pub mod convert;
 pub mod database;

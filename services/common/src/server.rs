@@ -20,6 +20,7 @@ use tonic::{
 };
 
 use crate::{
+    access::{Access, Admission, Guard, Reflection, exposure},
     metrics::{self, Exporter, Rpcs, Timed},
     tls::{self, Callers, ListenerFiles, ListenerTls, Purpose},
 };
@@ -36,6 +37,8 @@ pub struct Listeners {
     pub metrics: Option<TcpListener>,
     /// What both show to those who connect; plaintext, if nothing.
     pub tls: Option<ListenerTls>,
+    /// Who may call, and what; anyone everything, if nothing.
+    pub access: Option<Access>,
 }
 
 impl Listeners {
@@ -44,12 +47,13 @@ impl Listeners {
     ///
     /// # Errors
     /// A file is of no use; an address is in use, or is none of this machine's; or standard output
-    /// is closed.
+    /// is closed; or others than this machine could call, and nothing says who may.
     pub async fn bind(
         service: &str,
         rpc: SocketAddr,
         metrics: Option<SocketAddr>,
         tls: Option<ListenerFiles>,
+        admission: Admission,
     ) -> io::Result<Self> {
         let tls = tls.map(ListenerTls::load).transpose().map_err(io::Error::other)?;
         let beyond = !rpc.ip().is_loopback() || metrics.is_some_and(|at| !at.ip().is_loopback());
@@ -59,6 +63,7 @@ impl Listeners {
                  this machine can connect"
             );
         }
+        exposure(service, rpc, tls.as_ref(), &admission).map_err(io::Error::other)?;
         let rpc = bind(rpc).await?;
         let metrics = match metrics {
             Some(address) => Some(bind(address).await?),
@@ -68,13 +73,13 @@ impl Listeners {
         if let Some(metrics) = &metrics {
             announce(&format!("{service}-metrics"), metrics)?;
         }
-        Ok(Self { rpc, metrics, tls })
+        Ok(Self { rpc, metrics, tls, access: admission.access })
     }
 }
 
 impl From<TcpListener> for Listeners {
     fn from(rpc: TcpListener) -> Self {
-        Self { rpc, metrics: None, tls: None }
+        Self { rpc, metrics: None, tls: None, access: None }
     }
 }
 
@@ -130,11 +135,17 @@ pub fn asked_to_end() -> io::Result<CancellationToken> {
     Ok(asked)
 }
 
-/// Adds reflection, as v1 and as the v1alpha that older clients ask for.
+/// Adds reflection, where it is on: as v1, and as the v1alpha that older clients ask for.
 ///
 /// # Errors
 /// The descriptors cannot be read.
-pub fn add_reflection(routes: &mut RoutesBuilder) -> Result<(), tonic_reflection::server::Error> {
+pub fn add_reflection(
+    routes: &mut RoutesBuilder,
+    reflection: Reflection,
+) -> Result<(), tonic_reflection::server::Error> {
+    if reflection == Reflection::Off {
+        return Ok(());
+    }
     let builder = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(api::DESCRIPTORS)
@@ -158,22 +169,24 @@ pub async fn serve(
     exporter: impl Into<Exporter>,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let Listeners { rpc, metrics, tls } = listeners.into();
+    let Listeners { rpc, metrics, tls, access } = listeners.into();
     let mut exporter = exporter.into();
     let rpcs = metrics.is_some().then(Rpcs::new);
     if let Some(rpcs) = &rpcs {
         rpcs.register(&mut exporter.registry);
     }
     tokio::select! {
-        ended = answer(rpc, tls.clone(), routes, rpcs, stopping) => ended,
+        ended = answer(rpc, tls.clone(), access.clone(), routes, rpcs, stopping) => ended,
         never = export(metrics, tls.clone(), exporter) => match never {},
         never = follow(tls) => match never {},
+        never = follow_callers(access) => match never {},
     }
 }
 
 async fn answer(
     listener: TcpListener,
     tls: Option<ListenerTls>,
+    access: Option<Access>,
     routes: Routes,
     rpcs: Option<Rpcs>,
     stopping: impl Future<Output = ()>,
@@ -187,6 +200,7 @@ async fn answer(
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
         .layer(Timed::by(rpcs))
         .layer(Callers::known(callers_known))
+        .layer(Guard::by(access))
         .add_routes(routes);
     let drained = draining.clone().cancelled_owned();
     let server = match tls {
@@ -229,6 +243,14 @@ async fn export(
 async fn follow(tls: Option<ListenerTls>) -> Infallible {
     match tls {
         Some(tls) => tls.follow().await,
+        None => pending().await,
+    }
+}
+
+/// Takes a new file of callers for as long as there are calls.
+async fn follow_callers(access: Option<Access>) -> Infallible {
+    match access {
+        Some(access) => access.follow().await,
         None => pending().await,
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! Every error carries `google.rpc.ErrorInfo`; clients branch on its reason, never on text.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, error::Error as _, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::database::chain;
 
 /// The `ErrorInfo.domain` of every error of this product.
 pub const DOMAIN: &str = "schemagate";
@@ -78,6 +80,15 @@ impl Problem {
     /// A value of the `ErrorInfo`'s metadata, such as the `field` of an invalid one.
     pub fn info(&self, key: &str) -> Option<&str> {
         self.details.error_info()?.metadata.get(key).map(String::as_str)
+    }
+}
+
+/// What a refusal says, or what went wrong on the way to the server: only that has a cause here.
+pub fn words(status: &Status) -> String {
+    match status.source() {
+        Some(cause) => chain(cause),
+        None if status.message().is_empty() => status.code().to_string(),
+        None => status.message().to_owned(),
     }
 }
 

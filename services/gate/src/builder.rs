@@ -3,13 +3,16 @@
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use api::schema::v1::Dependent;
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Request, Status,
+    transport::{Channel, Endpoint},
+};
 
 use crate::{
     Gate, Inner, Mode, health,
     proof::{HostProofs, Needs, ProofError, boxed},
     refusal::{Reason, Refusal},
-    schema::Schema,
+    schema::{Intercept, Schema},
     state::State,
 };
 
@@ -19,6 +22,7 @@ use crate::{
 pub struct Builder {
     endpoint: Endpoint,
     connect: Connect,
+    intercept: Intercept,
     grpcurl_flags: String,
     dependent: Dependent,
     mode: Mode,
@@ -39,6 +43,7 @@ impl Builder {
         Self {
             endpoint,
             connect: Connect(Box::new(|endpoint| endpoint.connect_lazy())),
+            intercept: Intercept::by(Ok),
             grpcurl_flags: String::new(),
             dependent,
             mode: Mode::default(),
@@ -57,6 +62,15 @@ impl Builder {
         connect: impl FnOnce(Endpoint) -> Channel + Send + 'static,
     ) -> Self {
         self.connect = Connect(Box::new(connect));
+        self
+    }
+
+    /// What is done to each call to the schema service before it goes out, such as adding a token.
+    pub fn intercept<F>(mut self, intercept: F) -> Self
+    where
+        F: Fn(Request<()>) -> Result<Request<()>, Status> + Send + Sync + 'static,
+    {
+        self.intercept = Intercept::by(intercept);
         self
     }
 
@@ -151,6 +165,7 @@ impl Builder {
         let Self {
             endpoint,
             connect,
+            intercept,
             grpcurl_flags,
             mut dependent,
             mode,
@@ -181,7 +196,7 @@ impl Builder {
             inner: Arc::new(Inner {
                 state: Arc::new(State::new(unasked)),
                 health: health::Readiness::new(reported, probe_failures.into()).await,
-                schema: Schema::new(endpoint, connect.0),
+                schema: Schema::new(endpoint, connect.0, intercept),
                 address,
                 dependent,
                 needs,

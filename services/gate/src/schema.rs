@@ -1,7 +1,7 @@
 //! The schema service as the gate sees it: a Watch that is always open or being opened, and
 //! Current for when somebody must know now. Both write down what they hear in one place.
 
-use std::{error::Error as _, iter, time::Duration};
+use std::{error::Error as _, fmt, iter, sync::Arc, time::Duration};
 
 use api::schema::v1::{
     CurrentRequest, Dependent, SchemaState, WatchRequest,
@@ -10,6 +10,7 @@ use api::schema::v1::{
 use tokio::{sync::watch, time::sleep};
 use tonic::{
     Code, Request, Status,
+    service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
 };
 
@@ -85,15 +86,45 @@ fn essence(state: &SchemaState) -> impl PartialEq {
     )
 }
 
+/// What is done to each call before it goes out.
+#[derive(Clone)]
+pub(crate) struct Intercept(Arc<Intercepting>);
+
+type Intercepting = dyn Fn(Request<()>) -> Result<Request<()>, Status> + Send + Sync;
+
+impl Intercept {
+    pub(crate) fn by(
+        intercept: impl Fn(Request<()>) -> Result<Request<()>, Status> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(intercept))
+    }
+}
+
+impl Interceptor for Intercept {
+    fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
+        (self.0)(request)
+    }
+}
+
+impl fmt::Debug for Intercept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intercept").finish_non_exhaustive()
+    }
+}
+
 /// A client of the schema service that remembers.
 #[derive(Debug)]
 pub(crate) struct Schema {
-    client: SchemaServiceClient<Channel>,
+    client: SchemaServiceClient<InterceptedService<Channel, Intercept>>,
     knowledge: watch::Sender<Knowledge>,
 }
 
 impl Schema {
-    pub(crate) fn new(endpoint: Endpoint, connect: impl FnOnce(Endpoint) -> Channel) -> Self {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        connect: impl FnOnce(Endpoint) -> Channel,
+        intercept: Intercept,
+    ) -> Self {
         let endpoint = endpoint
             .connect_timeout(ANSWER_WITHIN)
             .tcp_nodelay(true)
@@ -101,8 +132,8 @@ impl Schema {
             .http2_keep_alive_interval(Duration::from_secs(5))
             .keep_alive_timeout(Duration::from_secs(3))
             .keep_alive_while_idle(true);
-        let channel = connect(endpoint);
-        Self { client: SchemaServiceClient::new(channel), knowledge: watch::Sender::default() }
+        let client = SchemaServiceClient::with_interceptor(connect(endpoint), intercept);
+        Self { client, knowledge: watch::Sender::default() }
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Knowledge> {
@@ -175,9 +206,9 @@ impl Schema {
 fn words(status: &Status) -> String {
     let said = format!("{:?}: {}", status.code(), status.message());
     let causes = iter::successors(status.source(), |&error| error.source());
-    match causes.last() {
-        Some(cause) => format!("{said}: {cause}"),
-        None => said,
+    match causes.last().map(ToString::to_string) {
+        Some(cause) if !said.ends_with(&cause) => format!("{said}: {cause}"),
+        _ => said,
     }
 }
 

@@ -3,6 +3,7 @@
 //! It holds the revisions, says where the schema stands, and moves it; everything else asks it.
 //! [`serve`] is the service; `src/main.rs` is its command line.
 
+pub mod access;
 pub mod catalog;
 pub mod cli;
 mod dependents;

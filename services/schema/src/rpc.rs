@@ -9,13 +9,17 @@ use api::schema::v1::{
     StampResponse, UpgradeRequest, UpgradeResponse, VerifyRequest, VerifyResponse, WatchRequest,
     WatchResponse, plan_request, schema_service_server::SchemaService,
 };
-use common::status::Problem;
+use common::{
+    access::{actor, require},
+    status::Problem,
+};
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status};
 use uuid::Uuid;
 
 use crate::{
+    access::ADMIN,
     engine::Direction,
     error::{OperationError, target_problem},
     lease::Lease,
@@ -24,9 +28,6 @@ use crate::{
     pages, plan,
     target::{Target, TargetError},
 };
-
-/// Who asks, where nobody has to say.
-const ANONYMOUS: &str = "anonymous";
 
 /// The service.
 pub struct Service {
@@ -135,7 +136,8 @@ impl SchemaService for Service {
         &self,
         request: Request<UpgradeRequest>,
     ) -> Result<Response<Self::UpgradeStream>, Status> {
-        let request = request.into_inner();
+        let (_, extensions, request) = request.into_parts();
+        daring(&extensions, request.force, request.allow_data_loss)?;
         let wait = duration("wait", request.wait, WAIT)?;
         let operation = operations::Request {
             direction: Direction::Up,
@@ -145,7 +147,7 @@ impl SchemaService for Service {
             lock_timeout: duration("lock_timeout", request.lock_timeout, LOCK_TIMEOUT)?,
             allow_data_loss: request.allow_data_loss,
             plan_digest: request.plan_digest,
-            actor: ANONYMOUS.into(),
+            actor: actor(&extensions).into(),
         };
         let events = self.operations.start(operation, wait).await?;
         let responses =
@@ -159,6 +161,7 @@ impl SchemaService for Service {
         &self,
         request: Request<DowngradeRequest>,
     ) -> Result<Response<Self::DowngradeStream>, Status> {
+        let actor = actor(request.extensions()).to_owned();
         let request = request.into_inner();
         let wait = duration("wait", request.wait, WAIT)?;
         let operation = operations::Request {
@@ -169,7 +172,7 @@ impl SchemaService for Service {
             lock_timeout: duration("lock_timeout", request.lock_timeout, LOCK_TIMEOUT)?,
             allow_data_loss: request.allow_data_loss,
             plan_digest: request.plan_digest,
-            actor: ANONYMOUS.into(),
+            actor,
         };
         let events = self.operations.start(operation, wait).await?;
         let responses =
@@ -215,14 +218,15 @@ impl SchemaService for Service {
         &self,
         request: Request<StampRequest>,
     ) -> Result<Response<StampResponse>, Status> {
-        let StampRequest { revision, force } = request.into_inner();
+        let (_, extensions, StampRequest { revision, force }) = request.into_parts();
+        daring(&extensions, force, false)?;
         if revision.is_empty() {
             let what = "required: name the revision that the database is at, or base";
             return Err(Problem::invalid("revision", "REVISION_REQUIRED", what).into());
         }
         let stamped = revision.parse().and_then(|target| self.observer.line().stamp(&target));
         let revision = stamped.map_err(|error: TargetError| target_problem("revision", error))?;
-        let state = self.operations.stamp(&revision, force, ANONYMOUS).await?;
+        let state = self.operations.stamp(&revision, force, actor(&extensions)).await?;
         Ok(Response::new(StampResponse { state: Some(state) }))
     }
 
@@ -230,14 +234,24 @@ impl SchemaService for Service {
         &self,
         request: Request<RepairRequest>,
     ) -> Result<Response<RepairResponse>, Status> {
-        let revision = request.into_inner().revision;
+        let (_, extensions, RepairRequest { revision }) = request.into_parts();
         if revision.is_empty() {
             let what = "required: name the altered revision";
             return Err(Problem::invalid("revision", "REVISION_REQUIRED", what).into());
         }
-        let state = self.operations.repair(&revision, ANONYMOUS).await?;
+        let state = self.operations.repair(&revision, actor(&extensions)).await?;
         Ok(Response::new(RepairResponse { state: Some(state) }))
     }
+}
+
+/// Refuses the flags that may break a service or lose data to all but those who may go back.
+fn daring(extensions: &Extensions, force: bool, allow_data_loss: bool) -> Result<(), Problem> {
+    for (asked, field) in [(force, "force"), (allow_data_loss, "allow_data_loss")] {
+        if asked {
+            require(extensions, ADMIN, field)?;
+        }
+    }
+    Ok(())
 }
 
 fn target(text: &str) -> Result<Target, Status> {

@@ -4,6 +4,7 @@ use std::{fs::OpenOptions, io, path::PathBuf, sync::Arc, time::Duration};
 
 use api::schema::v1::schema_service_server::{SERVICE_NAME, SchemaServiceServer};
 use common::{
+    access::Reflection,
     database::{Database, DatabaseUrl},
     server::{self, Listeners},
 };
@@ -48,6 +49,8 @@ pub struct Config {
     pub revisions: Option<Vec<Revision>>,
     /// How long the step in hand may go on once the service ends, before it is rolled back.
     pub step_grace: Duration,
+    /// Whether the contract is told to those who ask for it.
+    pub reflection: Reflection,
 }
 
 /// Why the service cannot serve.
@@ -109,7 +112,7 @@ pub async fn serve(
     health.set_service_status(SERVICE_NAME, ServingStatus::Serving).await;
     let exporter = metrics::exporter(&observer, operations.counts());
     let mut routes = Routes::builder();
-    server::add_reflection(&mut routes)?;
+    server::add_reflection(&mut routes, config.reflection)?;
     routes.add_service(health_service);
     routes.add_service(SchemaServiceServer::new(Service::new(
         observer,

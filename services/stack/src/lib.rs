@@ -24,14 +24,25 @@ pub struct Args {
     #[arg(long, value_name = "PATH", default_value = "schemagate.db")]
     pub file: PathBuf,
     /// Where the schema service listens.
-    #[arg(long, env = "SCHEMA_LISTEN", default_value = "127.0.0.1:50051")]
+    #[arg(long, env = "SCHEMA_LISTEN", default_value = "127.0.0.1:50051", value_parser = loopback)]
     pub schema_listen: SocketAddr,
     /// Where the chat service listens.
-    #[arg(long, env = "CHAT_LISTEN", default_value = "127.0.0.1:50052")]
+    #[arg(long, env = "CHAT_LISTEN", default_value = "127.0.0.1:50052", value_parser = loopback)]
     pub chat_listen: SocketAddr,
     /// Logs.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
+}
+
+/// An address of this machine's alone: the stack asks nobody who they are.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|error| format!("{error}"))?;
+    if address.ip().to_canonical().is_loopback() {
+        return Ok(address);
+    }
+    Err("not the loopback: whoever reaches it could call everything; \
+         schema serve and chat serve can be told who may"
+        .into())
 }
 
 /// Why the stack cannot run, or did not end well.
@@ -62,6 +73,7 @@ pub async fn run(args: Args, stopping: CancellationToken) -> Result<(), Error> {
 
     let schema_config = schema::Config {
         step_grace: schema::STEP_GRACE,
+        reflection: Default::default(),
         database: database.clone(),
         upgrade_on_start: true,
         revisions: None,

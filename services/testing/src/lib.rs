@@ -21,6 +21,7 @@
 
 mod authority;
 mod background;
+mod callers;
 mod clients;
 mod database;
 mod nats;
@@ -32,6 +33,7 @@ mod template;
 mod wait;
 
 pub use authority::{Authority, Identity};
+pub use callers::{CallersFile, as_caller, call, token};
 pub use clients::{channel, current, downgrade, health, secure_channel, upgrade};
 pub use database::{Backend, TestDatabase};
 pub use macro_rules_attribute::apply;

@@ -25,6 +25,8 @@ pub struct Process {
     command: Command,
     child: Child,
     lines: Lines,
+    /// Of those that ran before it was started again.
+    past: Vec<Lines>,
 }
 
 /// What a process wrote so far, on standard output and on standard error.
@@ -48,7 +50,7 @@ impl Process {
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let (child, lines) = spawn(&mut command);
-        Self { command, child, lines }
+        Self { command, child, lines, past: Vec::new() }
     }
 
     /// Starts it again after [`kill`](Self::kill) or [`terminate`](Self::terminate), on the
@@ -60,7 +62,9 @@ impl Process {
                 self.command.env(format!("{service}_LISTEN"), address);
             }
         }
-        (self.child, self.lines) = spawn(&mut self.command);
+        let (child, lines) = spawn(&mut self.command);
+        self.child = child;
+        self.past.push(std::mem::replace(&mut self.lines, lines));
     }
 
     /// Where a service of this process listens; waits until it does.
@@ -92,6 +96,12 @@ impl Process {
     /// Its lines so far, standard output and standard error as they came.
     pub fn output(&self) -> Vec<String> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All of its lines, also those from before it was started again.
+    pub fn history(&self) -> Vec<String> {
+        let all = self.past.iter().chain([&self.lines]);
+        all.flat_map(|lines| lines.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
     }
 
     /// `kill -9`, and waits until it is gone.
@@ -174,5 +184,7 @@ mod tests {
         process.restart();
         process.address("fake").await;
         process.kill().await;
+        assert_eq!(process.output().len(), 1);
+        assert_eq!(process.history(), ["fake listens on 127.0.0.1:1"; 2]);
     }
 }

@@ -10,7 +10,7 @@ use api::chat::v1::{
     WorkRequest, WorkResponse,
     work_request::{Answer, Attend, Request},
 };
-use common::status::Problem;
+use common::{access::Caller, status::Problem};
 use futures_util::TryStreamExt as _;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, mpsc},
@@ -56,6 +56,7 @@ pub(crate) struct Worker {
 pub(crate) fn work(
     desk: &Arc<Desk>,
     requests: Streaming<WorkRequest>,
+    caller: Option<Caller>,
     place: OwnedSemaphorePermit,
     told: fn(Handed) -> WorkResponse,
 ) -> mpsc::Receiver<Result<WorkResponse, Status>> {
@@ -63,7 +64,7 @@ pub(crate) fn work(
     let desk = Arc::clone(desk);
     desk.workers.clone().spawn(async move {
         let _place = place;
-        serve(desk, requests, &out, told).await;
+        serve(desk, requests, caller, &out, told).await;
     });
     answers
 }
@@ -71,6 +72,7 @@ pub(crate) fn work(
 async fn serve(
     desk: Arc<Desk>,
     mut requests: Streaming<WorkRequest>,
+    caller: Option<Caller>,
     out: &Answers,
     told: fn(Handed) -> WorkResponse,
 ) {
@@ -81,7 +83,10 @@ async fn serve(
     let attended = match first {
         // Whoever goes without a word is told nothing.
         Ok(None) | Err(_) => return,
-        Ok(Some(WorkRequest { request: Some(Request::Attend(attend)) })) => attended(attend),
+        Ok(Some(WorkRequest { request: Some(Request::Attend(attend)) })) => {
+            let may = caller.map_or(Ok(()), |caller| caller.may_run(&attend.r#type));
+            may.and_then(|()| attended(attend))
+        }
         Ok(Some(_)) => Err(Problem::invalid(
             "attend",
             "ATTEND_FIRST",

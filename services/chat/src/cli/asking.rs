@@ -6,11 +6,11 @@ use api::chat::v1::{
     Chat, GetChatRequest, chat_service_client::ChatServiceClient, get_chat_request::Key,
 };
 use clap::Args;
-use common::cli::{Failure, Output, connect, service_url};
-use tonic::{
-    Code,
-    transport::{Channel, Uri},
+use common::{
+    access,
+    cli::{Connection, Failure, Output, connect, service_url},
 };
+use tonic::{Code, transport::Uri};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
@@ -19,6 +19,10 @@ const START: &str = "start it: chat serve --database-url postgres://user@host/da
      or say where it is: --chat-url http://host:50052, or CHAT_URL";
 
 common::client_tls_args!(ChatTlsArgs, "CHAT", "");
+common::token_args!(ChatTokenArgs, "CHAT", "");
+
+/// The RPCs, at the other end of a connection.
+pub(super) type Client = ChatServiceClient<Connection>;
 
 /// Whom to ask.
 #[derive(Clone, Debug, Args)]
@@ -34,6 +38,9 @@ pub struct Asking {
     /// How it is called over TLS.
     #[command(flatten)]
     pub tls: ChatTlsArgs,
+    /// Who asks.
+    #[command(flatten)]
+    pub token: ChatTokenArgs,
     /// How the answer is printed.
     #[command(flatten)]
     pub output: Output,
@@ -51,21 +58,20 @@ impl Asking {
     }
 
     /// A connection.
-    pub(super) async fn connect(&self) -> Result<Channel, Failure> {
-        connect("chat", &self.chat_url, self.tls.files()).await
+    pub(super) async fn connect(&self) -> Result<Connection, Failure> {
+        let bearer = self.token.bearer(&self.chat_url);
+        let bearer = bearer.map_err(|error| Failure::Local(error.into()))?;
+        connect("chat", &self.chat_url, self.tls.files(), bearer).await
     }
 
     /// A client.
-    pub(super) async fn client(&self) -> Result<ChatServiceClient<Channel>, Failure> {
+    pub(super) async fn client(&self) -> Result<Client, Failure> {
         Ok(ChatServiceClient::new(self.connect().await?))
     }
 }
 
 /// The chat that is meant by an id, or by a jid.
-pub(super) async fn chat(
-    client: &mut ChatServiceClient<Channel>,
-    meant: &str,
-) -> Result<Chat, Failure> {
+pub(super) async fn chat(client: &mut Client, meant: &str) -> Result<Chat, Failure> {
     let key = match Uuid::parse_str(meant) {
         Ok(id) => Key::Id(id.to_string()),
         Err(_) => Key::Jid(meant.into()),
@@ -94,9 +100,11 @@ fn advice(failure: &Failure) -> Option<String> {
             Some("is that a chat service of this build?".into())
         }
         Failure::Refused(status) => {
-            let reason = status.get_details_error_info()?.reason;
-            (reason == "CHAT_NOT_FOUND")
-                .then(|| "chat list shows them, chat create JID makes one".into())
+            let info = status.get_details_error_info()?;
+            if info.reason == "CHAT_NOT_FOUND" {
+                return Some("chat list shows them, chat create JID makes one".into());
+            }
+            access::advice("chat", &info.reason, &info.metadata)
         }
         Failure::Local(_) | Failure::Output(_) => None,
     }

@@ -2,14 +2,12 @@
 
 use std::{collections::HashMap, process::ExitCode, time::Duration};
 
-use api::chat::v1::{
-    Chat, ListMessagesRequest, Message, SubscribeRequest, chat_service_client::ChatServiceClient,
-};
+use api::chat::v1::{Chat, ListMessagesRequest, Message, SubscribeRequest};
 use clap::Args;
 use common::{cli::Failure, convert::time};
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Code, Status};
 
-use super::asking::{Asking, chat, harmless};
+use super::asking::{Asking, Client, chat, harmless};
 
 /// The pauses before a stream that broke is asked for anew: the first, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
@@ -53,7 +51,7 @@ pub(super) async fn tail(args: TailArgs) -> Result<ExitCode, Failure> {
 }
 
 struct Tail {
-    client: ChatServiceClient<Channel>,
+    client: Client,
     asking: Asking,
     followed: Option<Chat>,
     /// The cursor of the last message that was shown.

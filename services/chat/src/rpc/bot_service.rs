@@ -10,6 +10,7 @@ use api::chat::v1::{
     UnassignBotResponse, UpdateBotRequest, UpdateBotResponse, WorkRequest, WorkResponse,
     bot_service_server::BotService,
 };
+use common::access::Caller;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -103,7 +104,9 @@ impl BotService for Bots {
         request: Request<Streaming<WorkRequest>>,
     ) -> Result<Response<Self::WorkStream>, Status> {
         let place = self.streams.enter()?;
-        let told = deliveries::work(&self.desk, place, request.into_inner());
+        let (_, extensions, requests) = request.into_parts();
+        let caller = extensions.get::<Caller>().cloned();
+        let told = deliveries::work(&self.desk, place, requests, caller);
         Ok(Response::new(Box::pin(self.store.gate().while_open(told))))
     }
 

@@ -6,7 +6,7 @@ use api::chat::v1::{
     ListParkedDeliveriesRequest, ListParkedDeliveriesResponse, RetryDeliveryRequest,
     RetryDeliveryResponse, WorkRequest, WorkResponse,
 };
-use common::{page, status::Problem};
+use common::{access::Caller, page, status::Problem};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Status, Streaming};
@@ -24,8 +24,9 @@ pub(super) fn work(
     desk: &Arc<Desk>,
     place: OwnedSemaphorePermit,
     requests: Streaming<WorkRequest>,
+    caller: Option<Caller>,
 ) -> impl Stream<Item = Result<WorkResponse, Status>> + Send + use<> {
-    ReceiverStream::new(work::work(desk, requests, place, convert::handed))
+    ReceiverStream::new(work::work(desk, requests, caller, place, convert::handed))
 }
 
 pub(super) async fn list_parked(

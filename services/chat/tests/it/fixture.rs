@@ -42,6 +42,7 @@ impl Fixture {
         let (listener, schema) = loopback().await;
         let config = schema::Config {
             step_grace: schema::STEP_GRACE,
+            reflection: Default::default(),
             database: url.parse().unwrap(),
             upgrade_on_start: false,
             revisions,

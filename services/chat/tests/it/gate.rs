@@ -160,6 +160,7 @@ async fn without_the_schema_service_it_stays_open_for_as_long_as_it_is_told(back
         upgrade_on_start: false,
         revisions: None,
         step_grace: schema::STEP_GRACE,
+        reflection: Default::default(),
     };
     let schema = tokio::spawn(schema::serve(config, listener, stopping.clone()));
     let mut config = chat::Config { schema_url, ..fixture.config() };

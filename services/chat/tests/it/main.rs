@@ -1,6 +1,8 @@
 //! The chat service through its public API, on both databases.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod bots;
 #[cfg(test)]
 mod bus;

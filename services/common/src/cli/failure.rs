@@ -1,7 +1,6 @@
 //! What a command says when it has no result: the server's words, then what to do.
 
 use std::{
-    error::Error as _,
     io::{self, Write as _},
     process::ExitCode,
 };
@@ -11,7 +10,7 @@ use tonic::{Code, Status, transport::Uri};
 use tonic_types::StatusExt as _;
 
 use super::Output;
-use crate::database::chain;
+use crate::{database::chain, status};
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -65,9 +64,7 @@ impl Failure {
 
     fn words(&self) -> String {
         match self {
-            Self::Refused(status) if status.message().is_empty() => status.code().to_string(),
-            // Only what went wrong on the way has a cause here.
-            Self::Refused(status) => chain(status.source().unwrap_or(status)),
+            Self::Refused(status) => status::words(status),
             Self::Local(error) => chain(error.as_ref()),
             other => chain(other),
         }

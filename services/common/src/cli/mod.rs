@@ -8,9 +8,15 @@ mod unrepeated;
 
 use std::time::Duration;
 
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::{
+    service::interceptor::InterceptedService,
+    transport::{Channel, Endpoint, Uri},
+};
 
-use crate::tls::{ClientFiles, Connector};
+use crate::{
+    access::Bearer,
+    tls::{ClientFiles, Connector},
+};
 
 pub use failure::{Failure, code_name};
 pub use json::{from_json, json};
@@ -26,6 +32,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// a migration may be silent for hours.
 const KEEPALIVE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(10)];
 
+/// A connection that says with each call who it is.
+pub type Connection = InterceptedService<Channel, Bearer>;
+
 /// Connects to a service, such as `schema`.
 ///
 /// # Errors
@@ -34,14 +43,17 @@ pub async fn connect(
     service: &'static str,
     url: &Uri,
     tls: ClientFiles,
-) -> Result<Channel, Failure> {
+    bearer: Bearer,
+) -> Result<Connection, Failure> {
     let [interval, timeout] = KEEPALIVE;
     let endpoint = Endpoint::from(url.clone())
         .connect_timeout(CONNECT)
         .http2_keep_alive_interval(interval)
         .keep_alive_timeout(timeout);
     let unreachable = |source| Failure::Unreachable { service, url: url.clone(), source };
-    endpoint.connect_with_connector(Connector::new(tls)).await.map_err(unreachable)
+    let channel =
+        endpoint.connect_with_connector(Connector::new(tls)).await.map_err(unreachable)?;
+    Ok(InterceptedService::new(channel, bearer))
 }
 
 /// Reads where a service is, from a flag.

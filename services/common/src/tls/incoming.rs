@@ -22,6 +22,9 @@ const AT_ONCE: usize = 512;
 /// How long nobody is accepted after accepting failed, as it does where files run out.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a call in plaintext may take to come, once its connection is there.
+const CALL: Duration = Duration::from_millis(100);
+
 /// How a TLS connection begins: a record of a handshake.
 const HANDSHAKE: u8 = 22;
 
@@ -129,6 +132,8 @@ async fn say_so(mut stream: TcpStream) {
     const WORDS: &str = "this port speaks TLS: call it with https://";
     let mut first = [0; 3];
     let spoken = stream.peek(&mut first).await;
+    // A client that has not made its call yet would only tell that the connection is gone.
+    let _ = timeout(CALL, read_on(&mut stream)).await;
     let answer = if spoken.is_ok() && &first == b"PRI" {
         go_away(WORDS)
     } else {
@@ -158,7 +163,11 @@ fn go_away(words: &str) -> Vec<u8> {
 /// it might be reset before the last words are read there.
 async fn linger(mut stream: TcpStream) {
     if stream.shutdown().await.is_ok() {
-        let mut unread = [0; 1024];
-        while stream.read(&mut unread).await.is_ok_and(|count| count > 0) {}
+        read_on(&mut stream).await;
     }
+}
+
+async fn read_on(stream: &mut TcpStream) {
+    let mut unread = [0; 1024];
+    while stream.read(&mut unread).await.is_ok_and(|count| count > 0) {}
 }

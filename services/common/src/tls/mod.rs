@@ -15,12 +15,12 @@ mod server;
 mod trust;
 mod words;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use rustls::{crypto::CryptoProvider, pki_types::CertificateDer};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
-use tonic::transport::server::Connected;
+use tonic::transport::server::{Connected, TcpConnectInfo};
 
 pub use certificate::DEVELOPMENT;
 pub use client::{ClientFiles, Connector};
@@ -41,6 +41,13 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 /// subject's common name. None for a caller that showed no certificate.
 pub fn peer_name(extensions: &http::Extensions) -> Option<String> {
     Certificate::read(&peer_certificate(extensions)?)?.name()
+}
+
+/// Where a call comes from, over TLS or not.
+pub(crate) fn peer_address(extensions: &http::Extensions) -> Option<SocketAddr> {
+    let secure = extensions.get::<<TlsStream<TcpStream> as Connected>::ConnectInfo>();
+    let plain = || extensions.get::<TcpConnectInfo>();
+    secure.map(|connection| connection.get_ref()).or_else(plain)?.remote_addr()
 }
 
 /// A certificate that is here was verified: rustls ends the handshakes of all others.

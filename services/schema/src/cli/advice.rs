@@ -3,7 +3,10 @@
 use std::{collections::HashMap, process::ExitCode};
 
 use api::schema::v1::{SchemaState, Status};
-use common::cli::{Failure, Output};
+use common::{
+    access,
+    cli::{Failure, Output},
+};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -20,7 +23,8 @@ fn on(failure: &Failure) -> Option<String> {
     match failure {
         Failure::Unreachable { .. } => Some(START.into()),
         Failure::Refused(status) => match status.get_details_error_info() {
-            Some(info) => on_refusal(&info.reason, &info.metadata),
+            Some(info) => access::advice("schema", &info.reason, &info.metadata)
+                .or_else(|| on_refusal(&info.reason, &info.metadata)),
             None => Some(on_loss(status.code()).into()),
         },
         Failure::Local(_) | Failure::Output(_) => None,

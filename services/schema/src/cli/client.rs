@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use api::schema::v1::schema_service_client::SchemaServiceClient;
 use clap::Args;
-use common::cli::{Failure, Output, connect, service_url};
-use tonic::transport::{Channel, Uri};
+use common::cli::{Connection, Failure, Output, connect, service_url};
+use tonic::transport::Uri;
 
 use super::advice;
 
 common::client_tls_args!(SchemaTlsArgs, "SCHEMA", "");
+common::token_args!(SchemaTokenArgs, "SCHEMA", "");
 
 /// A command that asks the schema service.
 #[derive(Debug, Args)]
@@ -28,13 +29,16 @@ pub struct Asking<A: Args> {
     /// How it is called over TLS.
     #[command(flatten)]
     pub tls: SchemaTlsArgs,
+    /// Who calls it.
+    #[command(flatten)]
+    pub token: SchemaTokenArgs,
     /// How the answer is printed.
     #[command(flatten)]
     pub output: Output,
 }
 
 /// The RPCs, at the other end of a connection.
-pub type Client = SchemaServiceClient<Channel>;
+pub type Client = SchemaServiceClient<Connection>;
 
 impl<A: Args> Asking<A> {
     /// Connects and asks. A failure is printed here, in the form that was asked for.
@@ -44,8 +48,10 @@ impl<A: Args> Asking<A> {
     ) -> ExitCode {
         let output = self.output;
         let asked = async {
-            let channel = connect("schema", &self.schema_url, self.tls.files()).await?;
-            ask(self.args, SchemaServiceClient::new(channel), output).await
+            let bearer = self.token.bearer(&self.schema_url);
+            let bearer = bearer.map_err(|error| Failure::Local(error.into()))?;
+            let connection = connect("schema", &self.schema_url, self.tls.files(), bearer).await?;
+            ask(self.args, SchemaServiceClient::new(connection), output).await
         };
         asked.await.unwrap_or_else(|failure| advice::report(&failure, output))
     }

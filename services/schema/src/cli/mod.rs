@@ -24,12 +24,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use common::{
+    access::TokenArgs,
     cli::{Failure, Output},
     telemetry::TelemetryArgs,
 };
 
 pub use certs::CertsArgs;
-pub use client::{Asking, SchemaTlsArgs};
+pub use client::{Asking, SchemaTlsArgs, SchemaTokenArgs};
 pub use current::CurrentArgs;
 pub use describe::DescribeArgs;
 pub use health::HealthArgs;
@@ -39,9 +40,11 @@ pub use new::NewArgs;
 pub use operate::{DowngradeArgs, OperationArgs, UpgradeArgs};
 pub use plan::PlanArgs;
 pub use record::{RepairArgs, StampArgs};
-pub use serve::{ListenArgs, ServeArgs, TlsArgs};
+pub use serve::{AccessArgs, ListenArgs, ServeArgs, TlsArgs};
 pub use verify::VerifyArgs;
 pub use watch::WatchArgs;
+
+use crate::access::POLICY;
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -75,6 +78,10 @@ pub enum Command {
     /// What asks the schema service.
     #[command(flatten)]
     Client(ClientCommand),
+    /// Makes a token for a caller, and prints it once: on standard output the token, on standard
+    /// error the entry that lets it in.
+    #[command(mut_arg("bot_type", |arg| arg.hide(true)))]
+    Token(TokenArgs),
     /// Makes the folders of a new migration, to be filled in.
     New(NewArgs),
     /// Writes catalog.txt beside each migration: what it leaves behind, found out on a scratch
@@ -115,6 +122,7 @@ impl Command {
         let (output, result) = match self {
             Self::Serve(args) => (Output::default(), args.run().await),
             Self::Health(args) => (Output::default(), args.run().await),
+            Self::Token(args) => (args.output, args.run(&POLICY).map_err(Into::into)),
             Self::New(args) => (args.output, args.run()),
             Self::Describe(args) => (args.output, args.run().await),
             Self::Certs(args) => (args.output, args.run()),

@@ -10,9 +10,10 @@ use common::{
 };
 use revisions::Metadata;
 
-use crate::{Config, STEP_GRACE, catalog};
+use crate::{Config, STEP_GRACE, access::POLICY, catalog};
 
 common::listener_tls_args!("SCHEMA");
+common::access_args!("SCHEMA");
 
 /// Where the service is.
 #[derive(Clone, Debug, Args)]
@@ -40,6 +41,9 @@ pub struct ServeArgs {
     /// Where it listens.
     #[command(flatten)]
     pub here: ListenArgs,
+    /// Who may call.
+    #[command(flatten)]
+    pub access: AccessArgs,
     /// Where to be scraped by Prometheus, at /metrics; over TLS where calls are. Nowhere,
     /// if not given.
     #[arg(long, env = "SCHEMA_METRICS_LISTEN", value_name = "LISTEN")]
@@ -79,6 +83,7 @@ impl ServeArgs {
             upgrade_on_start: self.upgrade_on_start,
             revisions: self.migrations_dir.as_ref().map(read).transpose()?,
             step_grace: self.step_grace.into(),
+            reflection: self.access.reflection,
         })
     }
 
@@ -86,7 +91,9 @@ impl ServeArgs {
         let config = self.config()?;
         let asked_to_end = server::asked_to_end()?;
         let ListenArgs { listen, tls } = self.here;
-        let listeners = Listeners::bind("schema", listen, self.metrics_listen, tls.files()).await?;
+        let (tls, admission) = (tls.files(), self.access.admission(POLICY)?);
+        let listeners =
+            Listeners::bind("schema", listen, self.metrics_listen, tls, admission).await?;
         tracing::info!("the database is {}", self.database_url);
         crate::serve(config, listeners, asked_to_end).await?;
         Ok(())

@@ -49,6 +49,7 @@ async fn a_role_that_may_only_read_is_enough(backend: Backend) {
     };
     let server = Server::of(schema::Config {
         step_grace: schema::STEP_GRACE,
+        reflection: Default::default(),
         database: url.parse().unwrap(),
         upgrade_on_start: false,
         revisions: None,

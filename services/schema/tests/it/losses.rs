@@ -223,6 +223,7 @@ async fn an_upgrade_on_start_loses_nothing_either(backend: Backend) {
     let url = database.url().parse().unwrap();
     let config = schema::Config {
         step_grace: schema::STEP_GRACE,
+        reflection: Default::default(),
         database: url,
         upgrade_on_start: true,
         revisions: Some(revisions),

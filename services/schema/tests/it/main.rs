@@ -1,6 +1,7 @@
 //! The schema service through its public API, on both databases.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod access;
 mod adopt;
 mod catalog;
 mod cli;

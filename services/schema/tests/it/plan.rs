@@ -99,6 +99,7 @@ async fn a_role_that_only_reads_can_plan(backend: Backend) {
     let url = read_only(&database).await;
     let config = schema::Config {
         step_grace: schema::STEP_GRACE,
+        reflection: Default::default(),
         database: url.parse().unwrap(),
         upgrade_on_start: false,
         revisions: None,

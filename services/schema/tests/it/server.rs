@@ -33,6 +33,7 @@ impl Server {
         let url = database.url().parse().unwrap();
         Self::of(schema::Config {
             step_grace: schema::STEP_GRACE,
+            reflection: Default::default(),
             database: url,
             upgrade_on_start: false,
             revisions,

@@ -108,17 +108,17 @@ async fn a_command_says_what_is_wrong_in_words() {
     let secure = Secure::start().await;
     let ca = text(&secure.authority.ca());
     let (status, said) = secure.schema(&["current"], &[("SCHEMA_TLS_CA", &ca)]).await;
-    assert_eq!((status, said.lines().next()), (Some(0), Some("base")), "{said}");
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.starts_with("the schema is at base"), "{said}");
 
-    let other = text(&Authority::new().ca());
-    for (arguments, wrong) in [
-        (vec!["--tls-ca", "nowhere.pem"], "nowhere.pem: No such file"),
-        (vec!["--tls-ca", &text(&secure.identity.key)], "holds no certificate"),
-        (vec!["--tls-ca", &other], "other.pem"),
+    let other = Authority::new();
+    let other = text(&other.ca());
+    for (ca, wrong) in [
+        ("nowhere.pem", "nowhere.pem: No such file"),
+        (&text(&secure.identity.key), "holds no certificate"),
+        (&other, "certificate is not trusted"),
     ] {
-        let arguments = [vec!["current"], arguments].concat();
-        let (status, said) = secure.schema(&arguments, &[]).await;
-        let wrong = if wrong == "other.pem" { "certificate is not trusted" } else { wrong };
+        let (status, said) = secure.schema(&["current", "--tls-ca", ca], &[]).await;
         assert_eq!(status, Some(1), "{said}");
         assert!(said.contains(wrong), "{said}");
     }
@@ -151,7 +151,8 @@ async fn callers_must_show_a_certificate_of_its_authority() {
     assert_eq!(nobody.code(), Code::Unauthenticated);
     assert_eq!(reason(&nobody), "CLIENT_CERTIFICATE_REQUIRED");
 
-    let stranger = Authority::new().client("operator").trusting(&secure.authority);
+    let other = Authority::new();
+    let stranger = other.client("operator").trusting(&secure.authority);
     let stranger = secure.current(stranger).await.unwrap_err();
     assert!(bottom(&stranger).contains("does not trust the client certificate"), "{stranger:?}");
 
@@ -166,7 +167,8 @@ async fn callers_may_show_a_certificate_where_that_is_said() {
     secure.current(secure.authority.trusted()).await.unwrap();
     let known = secure.authority.client("operator").trusting(&secure.authority);
     secure.current(known).await.unwrap();
-    let stranger = Authority::new().client("operator").trusting(&secure.authority);
+    let other = Authority::new();
+    let stranger = other.client("operator").trusting(&secure.authority);
     secure.current(stranger).await.unwrap_err();
 }
 

@@ -136,6 +136,7 @@ async fn on_start_it_upgrades_before_the_first_answer(backend: Backend) {
     let database = backend.empty().await;
     let config = |revisions| schema::Config {
         step_grace: schema::STEP_GRACE,
+        reflection: Default::default(),
         database: database.url().parse().unwrap(),
         upgrade_on_start: true,
         revisions: Some(revisions),

@@ -2,10 +2,18 @@
 #![cfg(test)]
 
 mod dependents;
+#[path = "../../benches/figures/mod.rs"]
+#[expect(dead_code, reason = "the benchmarks use the rest")]
+mod figures;
 mod killed;
 mod load;
 mod main_job;
+mod mutual;
 mod one_command;
 mod racing;
 mod rolling;
 mod services;
+#[path = "../soak/mod.rs"]
+mod soak;
+mod soaked;
+mod tokens;

@@ -24,6 +24,19 @@ async fn it_serves_on_a_new_file_and_ends_when_asked_to() {
 }
 
 #[tokio::test]
+async fn it_is_for_this_machine_alone() {
+    for flag in ["--schema-listen", "--chat-listen"] {
+        let arguments = ["--file", "nowhere/there.db", flag, "0.0.0.0:0"];
+        let mut stack = Process::start(env!("CARGO_BIN_EXE_stack"), &arguments, &[]);
+        assert!(!stack.ended().await.success());
+        eventually("it says why", async || {
+            stack.output().iter().any(|line| line.contains("not the loopback")).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn a_port_that_is_taken_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("never.db");

@@ -1,0 +1,71 @@
+//! Who may do what: every method that this service has, and the roles that may call it.
+
+use common::access::{Policy, Role, Rule, shared};
+
+/// Everybody who is known.
+const ANY: &[Role] = &["reader", "bot", "service"];
+/// Looks and listens.
+const READER: &[Role] = &["reader", "service"];
+/// Runs the bots of one type, and sees of chats what they are handed.
+const BOT: &[Role] = &["bot", "service"];
+/// A backend: does everything.
+const SERVICE: &[Role] = &["service"];
+
+/// The roles of the chat service.
+pub const POLICY: Policy = Policy { roles: ANY, bound: Some("bot"), rule };
+
+fn rule(path: &str) -> Option<Rule> {
+    let own = path.strip_prefix("/chat.v1.").unwrap_or_default();
+    Some(Rule::Roles(match own {
+        "ChatService/GetChat"
+        | "ChatService/ListChats"
+        | "ChatService/ListMessages"
+        | "ChatService/Subscribe"
+        | "BotService/GetBot"
+        | "BotService/ListBots"
+        | "BotService/ListAssignments"
+        | "BotService/ListParkedDeliveries"
+        | "ScheduleService/GetSchedule"
+        | "ScheduleService/ListSchedules" => READER,
+        // Of its own type: the worker's stream sees to that.
+        "BotService/Work" => BOT,
+        "ChatService/CreateChat"
+        | "ChatService/UpdateChat"
+        | "ChatService/DeleteChat"
+        | "ChatService/ImportChats"
+        | "ChatService/SendMessage"
+        | "BotService/CreateBot"
+        | "BotService/UpdateBot"
+        | "BotService/DeleteBot"
+        | "BotService/AssignBot"
+        | "BotService/UnassignBot"
+        | "BotService/RetryDelivery"
+        | "ScheduleService/CreateSchedule"
+        | "ScheduleService/UpdateSchedule"
+        | "ScheduleService/DeleteSchedule"
+        | "ScheduleService/RunSchedule" => SERVICE,
+        // It tells where the schema is and which proof fails: more than health does.
+        _ if path == "/gate.v1.ReadinessService/Readiness" => ANY,
+        _ => return shared(path, ANY),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use common::access::ours;
+
+    use super::*;
+
+    #[test]
+    fn every_method_has_its_rule_and_nothing_else_does() {
+        let paths = ours(&["chat.v1", "gate.v1"]);
+        assert!(paths.contains(&"/chat.v1.ChatService/SendMessage".to_owned()), "{paths:?}");
+        for path in paths {
+            assert!(rule(&path).is_some(), "{path} has no rule: say who may call it");
+        }
+        for other in ["/schema.v1.SchemaService/Current", "/chat.v1.ChatService/", "/chat.v1.", ""]
+        {
+            assert_eq!(rule(other), None);
+        }
+    }
+}
