@@ -6,10 +6,12 @@ mod dependents;
 #[expect(dead_code, reason = "the benchmarks use the rest")]
 mod figures;
 mod killed;
+mod leaks;
 mod load;
 mod main_job;
 mod mutual;
 mod one_command;
+mod privileges;
 mod racing;
 mod rolling;
 mod services;
