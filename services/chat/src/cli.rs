@@ -132,8 +132,9 @@ pub struct ServeArgs {
     #[arg(
         long,
         env = "SCHEMA_URL",
+        hide_env_values = true,
         default_value = "http://127.0.0.1:50051",
-        value_parser = service_url
+        value_parser = service_url()
     )]
     pub schema_url: Uri,
     /// How that is called over TLS.

@@ -19,11 +19,12 @@ use crate::{Authority, TestDatabase, eventually};
 /// Debian's nobody: PostgreSQL refuses to run as root.
 const NOBODY: u32 = 65534;
 
-/// Who is let in: `postgres` over TLS alone, `plain` without it alone, and `proven` with a client
-/// certificate of that name.
+/// Who is let in: `postgres` over TLS alone, `plain` without it alone, `proven` with a client
+/// certificate of that name, and `locked` with no password at all.
 const RULES: &str = "\
 hostssl   all postgres all trust
 hostnossl all plain    all trust
+hostnossl all locked   all scram-sha-256
 hostssl   all proven   all trust clientcert=verify-full
 ";
 

@@ -31,8 +31,9 @@ pub struct Asking {
     #[arg(
         long,
         env = "CHAT_URL",
+        hide_env_values = true,
         default_value = "http://127.0.0.1:50052",
-        value_parser = service_url
+        value_parser = service_url()
     )]
     pub chat_url: Uri,
     /// How it is called over TLS.

@@ -1,6 +1,6 @@
 //! Flags that may hold a password, or name a file that holds one.
 
-use std::{ffi::OsStr, fmt::Display, fs, marker::PhantomData, str::FromStr};
+use std::{ffi::OsStr, fmt::Display, fs, str::FromStr};
 
 use clap::{Arg, Command, Error, builder::TypedValueParser, error::ErrorKind};
 
@@ -9,7 +9,7 @@ pub fn unrepeated<T>() -> impl TypedValueParser<Value = T>
 where
     T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
 {
-    Unrepeated(PhantomData)
+    Unrepeated(|value: &str| value.parse().map_err(|error: T::Err| error.to_string()))
 }
 
 /// Reads the file that a flag names. Nothing of what it holds is repeated.
@@ -21,18 +21,16 @@ pub fn in_file<T: FromStr<Err: Display>>(path: &str) -> Result<T, String> {
     text.trim().parse().map_err(|error| format!("what it holds is of no use: {error}"))
 }
 
+/// How a value is read, or what is wrong with it.
 #[derive(Clone)]
-struct Unrepeated<T>(PhantomData<T>);
+pub(super) struct Unrepeated<T>(pub(super) fn(&str) -> Result<T, String>);
 
-impl<T> TypedValueParser for Unrepeated<T>
-where
-    T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
-{
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Unrepeated<T> {
     type Value = T;
 
     fn parse_ref(&self, cmd: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, Error> {
         let read = match value.to_str() {
-            Some(value) => value.parse().map_err(|error: T::Err| error.to_string()),
+            Some(value) => (self.0)(value),
             None => Err("not UTF-8".into()),
         };
         read.map_err(|why| {

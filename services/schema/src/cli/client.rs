@@ -22,8 +22,9 @@ pub struct Asking<A: Args> {
     #[arg(
         long,
         env = "SCHEMA_URL",
+        hide_env_values = true,
         default_value = "http://127.0.0.1:50051",
-        value_parser = service_url
+        value_parser = service_url()
     )]
     pub schema_url: Uri,
     /// How it is called over TLS.

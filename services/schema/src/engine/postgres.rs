@@ -7,6 +7,7 @@
 
 mod booking;
 mod pieces;
+mod words;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -20,9 +21,10 @@ use revisions::{
 };
 use tokio_postgres::{
     Client,
-    error::{DbError, ErrorPosition, SqlState},
+    error::{ErrorPosition, SqlState},
 };
 
+use self::words::{server_words, words};
 use super::{EngineError, StatementError, Step, first_words, stop::Stopper};
 use crate::{
     dependents::{self, Threat},
@@ -332,23 +334,6 @@ fn refused(
     } else {
         EngineError::Statement(refusal)
     }
-}
-
-fn words(error: &DbError) -> String {
-    let more = |label: &str, text: Option<&str>| {
-        text.map(|text| format!("; {label}: {text}")).unwrap_or_default()
-    };
-    format!(
-        "{}{}{} (SQLSTATE {})",
-        error.message(),
-        more("detail", error.detail()),
-        more("hint", error.hint()),
-        error.code().code()
-    )
-}
-
-fn server_words(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| chain(error), words)
 }
 
 fn unreachable(error: &tokio_postgres::Error) -> EngineError {
