@@ -10,6 +10,7 @@ mod load;
 mod main_job;
 mod mutual;
 mod one_command;
+mod privileges;
 mod racing;
 mod rolling;
 mod services;
