@@ -6,6 +6,7 @@ mod dependents;
 #[expect(dead_code, reason = "the benchmarks use the rest")]
 mod figures;
 mod killed;
+mod leaks;
 mod load;
 mod main_job;
 mod mutual;

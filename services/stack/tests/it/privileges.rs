@@ -25,7 +25,7 @@ const BEYOND: [&str; 14] = [
     "CREATE TEMPORARY TABLE mine (x int)",
     "CREATE SCHEMA mine",
     "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
-    "GRANT SELECT ON chats TO PUBLIC",
+    "COMMENT ON TABLE chats IS 'mine'",
     "INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')",
     "DELETE FROM schemagate_dependents",
     "UPDATE schemagate_operations SET actor = 'somebody'",
@@ -90,7 +90,7 @@ async fn serves(database: &TestDatabase) {
     let made = schedules.create_schedule(request).await.unwrap().into_inner().schedule.unwrap();
     schedules.run_schedule(RunScheduleRequest { id: made.id }).await.unwrap();
     let mut bots = BotServiceClient::new(channel(address));
-    let bot = Bot { name: "echo".into(), r#type: "echo".into(), ..Bot::default() };
+    let bot = Bot { name: "echo".into(), r#type: "echo".into(), enabled: true, ..Bot::default() };
     let made = bots.create_bot(CreateBotRequest { bot: Some(bot) }).await.unwrap().into_inner();
     let bot_id = made.bot.unwrap().id;
     let assignment = Assignment { bot_id, chat_id, enabled: true, ..Assignment::default() };
