@@ -1,5 +1,7 @@
 //! Well-known types to and from Rust's: times and JSON.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use prost_types::{Struct, Timestamp, Value, value::Kind};
 use serde_json::{Map, Number};
@@ -16,6 +18,13 @@ pub fn timestamp(time: DateTime<Utc>) -> Timestamp {
 /// A time of the wire; none where it is outside the calendar.
 pub fn time(timestamp: Timestamp) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(timestamp.seconds, u32::try_from(timestamp.nanos).ok()?)
+}
+
+/// A length of time of the wire; none where it is not one. prost's own conversion panics at the
+/// least of them.
+pub fn duration(given: prost_types::Duration) -> Option<Duration> {
+    let nanos = u32::try_from(given.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(given.seconds.try_into().ok()?, nanos))
 }
 
 /// A JSON object as the wire has it. Anything but an object is an empty one.
@@ -48,12 +57,21 @@ fn to_value(value: serde_json::Value) -> Value {
 /// # Errors
 /// The path of the value that JSON cannot hold, and why.
 pub fn from_struct(value: Struct) -> Result<serde_json::Value, Unkept> {
+    object(value, DEEPEST)
+}
+
+/// Levels of objects and lists in each other. prost reads a hundred messages in each other, three
+/// of them a level, and what is taken must still be read where an answer wraps it once more.
+const DEEPEST: usize = 24;
+
+fn object(value: Struct, deeper: usize) -> Result<serde_json::Value, Unkept> {
+    let deeper = below(deeper)?;
     let mut map = Map::new();
     for (key, value) in value.fields {
         if key.contains('\0') {
             return Err(Unkept { path: key.replace('\0', "\\0"), why: "a NUL in a key" });
         }
-        let value = from_value(value).map_err(|unkept| unkept.below(&key))?;
+        let value = from_value(value, deeper).map_err(|unkept| unkept.below(&key))?;
         map.insert(key, value);
     }
     Ok(map.into())
@@ -75,7 +93,12 @@ impl Unkept {
     }
 }
 
-fn from_value(value: Value) -> Result<serde_json::Value, Unkept> {
+fn below(deeper: usize) -> Result<usize, Unkept> {
+    let why = "what lies deeper than 24 levels";
+    deeper.checked_sub(1).ok_or(Unkept { path: String::new(), why })
+}
+
+fn from_value(value: Value, deeper: usize) -> Result<serde_json::Value, Unkept> {
     let here = |why| Unkept { path: String::new(), why };
     Ok(match value.kind {
         None | Some(Kind::NullValue(_)) => serde_json::Value::Null,
@@ -86,9 +109,11 @@ fn from_value(value: Value) -> Result<serde_json::Value, Unkept> {
         Some(Kind::StringValue(text)) if text.contains('\0') => return Err(here("a NUL")),
         Some(Kind::StringValue(text)) => text.into(),
         Some(Kind::ListValue(list)) => {
-            list.values.into_iter().map(from_value).collect::<Result<Vec<_>, _>>()?.into()
+            let deeper = below(deeper)?;
+            let values = list.values.into_iter().map(|value| from_value(value, deeper));
+            values.collect::<Result<Vec<_>, _>>()?.into()
         }
-        Some(Kind::StructValue(value)) => from_struct(value)?,
+        Some(Kind::StructValue(value)) => object(value, deeper)?,
     })
 }
 
@@ -123,6 +148,34 @@ mod tests {
         };
         let unkept = from_struct(outer).unwrap_err();
         assert_eq!((unkept.path.as_str(), unkept.why), ("a.nan", "not a finite number"));
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_taken() {
+        let nested = |levels| {
+            let inner =
+                (1..levels).fold(serde_json::json!({}), |inner, _| serde_json::json!({"a": inner}));
+            to_struct(inner)
+        };
+        assert!(from_struct(nested(DEEPEST)).is_ok());
+        let unkept = from_struct(nested(DEEPEST + 1)).unwrap_err();
+        assert!(unkept.path.ends_with("a.a") && unkept.why.contains("24"), "{unkept:?}");
+        assert!(from_struct(nested(1_000)).is_err());
+        // As deep as it may be, and wrapped as often as any answer does it.
+        let deepest = prost_types::Value { kind: Some(Kind::StructValue(nested(DEEPEST))) };
+        let wrapped = Struct { fields: [("a".into(), deepest)].into() };
+        let read: Result<Struct, _> =
+            prost::Message::decode(&*prost::Message::encode_to_vec(&wrapped));
+        assert_eq!(read.unwrap(), wrapped);
+    }
+
+    #[test]
+    fn no_duration_panics() {
+        for (seconds, nanos) in [(i64::MIN, i32::MIN), (-1, 0), (0, -1), (0, 1_000_000_000)] {
+            assert_eq!(duration(prost_types::Duration { seconds, nanos }), None);
+        }
+        let longest = prost_types::Duration { seconds: i64::MAX, nanos: 999_999_999 };
+        assert!(duration(longest).is_some());
     }
 
     #[test]

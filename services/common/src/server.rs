@@ -23,6 +23,7 @@ use crate::{
     access::{Access, Admission, Guard, Reflection, exposure},
     metrics::{self, Exporter, Rpcs, Timed},
     tls::{self, Callers, ListenerFiles, ListenerTls, Purpose},
+    unread::Unread,
 };
 
 /// How long calls in hand may go on after the end was asked for.
@@ -201,6 +202,7 @@ async fn answer(
         .layer(Timed::by(rpcs))
         .layer(Callers::known(callers_known))
         .layer(Guard::by(access))
+        .layer(Unread::LAYER)
         .add_routes(routes);
     let drained = draining.clone().cancelled_owned();
     let server = match tls {
