@@ -17,7 +17,9 @@ pub fn timestamp(time: DateTime<Utc>) -> Timestamp {
 
 /// A time of the wire; none where it is outside the calendar.
 pub fn time(timestamp: Timestamp) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(timestamp.seconds, u32::try_from(timestamp.nanos).ok()?)
+    // chrono takes more for a leap second, which the wire does not know.
+    let nanos = u32::try_from(timestamp.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    DateTime::from_timestamp(timestamp.seconds, nanos)
 }
 
 /// A length of time of the wire; none where it is not one. prost's own conversion panics at the
@@ -130,6 +132,8 @@ fn from_number(number: f64) -> Option<Number> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -184,5 +188,57 @@ mod tests {
         assert_eq!(time(timestamp(time_)), Some(time_));
         assert_eq!(time(Timestamp { seconds: i64::MAX, nanos: 0 }), None);
         assert_eq!(time(Timestamp { seconds: 0, nanos: -1 }), None);
+    }
+
+    /// JSON that is kept, and whatever else a `Struct` may hold.
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(None),
+            any::<bool>().prop_map(|bool| Some(Kind::BoolValue(bool))),
+            any::<u64>().prop_map(|bits| Some(Kind::NumberValue(f64::from_bits(bits)))),
+            any::<i32>().prop_map(|whole| Some(Kind::NumberValue(whole.into()))),
+            ".*".prop_map(|text| Some(Kind::StringValue(text))),
+        ];
+        let nested = |inner: BoxedStrategy<Value>| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4)
+                    .prop_map(|values| { Kind::ListValue(prost_types::ListValue { values }) }),
+                prop::collection::btree_map(".*", inner, 0..4)
+                    .prop_map(|fields| Kind::StructValue(Struct { fields })),
+            ]
+        };
+        leaf.prop_map(|kind| Value { kind }).prop_recursive(30, 60, 3, move |inner| {
+            nested(inner.boxed()).prop_map(|kind| Value { kind: Some(kind) })
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2_000)))]
+
+        #[test]
+        fn any_struct_is_kept_as_it_is_or_refused(value in any_value()) {
+            let given = Struct { fields: [("a".into(), value)].into() };
+            if let Ok(kept) = from_struct(given) {
+                prop_assert!(!kept.to_string().contains("\\u0000"));
+                prop_assert_eq!(from_struct(to_struct(kept.clone())), Ok(kept));
+            }
+        }
+
+        #[test]
+        fn any_time_is_kept_as_it_is_or_refused(
+            seconds in prop_oneof![any::<i64>(), -100_000_000_000..300_000_000_000_i64], nanos: i32,
+        ) {
+            let given = Timestamp { seconds, nanos };
+            if let Some(kept) = time(given) {
+                prop_assert!(given.nanos < 1_000_000_000);
+                prop_assert_eq!(timestamp(kept), given);
+            }
+        }
+
+        #[test]
+        fn any_duration_is_read_or_refused(seconds: i64, nanos: i32) {
+            let read = duration(prost_types::Duration { seconds, nanos });
+            prop_assert_eq!(read.is_some(), seconds >= 0 && (0..1_000_000_000).contains(&nanos));
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod cli;
+mod connections;
 pub mod convert;
 pub mod database;
 pub mod health;

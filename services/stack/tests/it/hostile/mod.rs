@@ -4,5 +4,6 @@
 //! another seed for every rpc.
 
 mod any;
+mod frames;
 mod generate;
 mod target;
