@@ -14,13 +14,29 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --bin schema --bin chat \
  && mkdir /out \
  && cp target/release/schema target/release/chat /out/
+# A root file system with what the binaries load, and nothing that they do not: no shell, no package
+# manager. libc reads hosts and asks DNS by itself. /data is for a file of SQLite's.
+RUN mkdir -p /root-fs/etc/ssl/certs /root-fs/data \
+ && ldd /out/schema /out/chat | grep -o '/[^ :]*\.so[^ ]*' | sort -u \
+  | xargs -I{} cp --dereference --parents {} /root-fs \
+ && echo 'schemagate:x:10001:10001::/:/' > /root-fs/etc/passwd \
+ && echo 'schemagate:x:10001:' > /root-fs/etc/group \
+ && echo 'hosts: files dns' > /root-fs/etc/nsswitch.conf \
+ && chown 10001:10001 /root-fs/data
 
-FROM debian:bookworm-slim AS service
+# The authorities that the world trusts, for https and tls URLs outside of a company's own.
+FROM debian:bookworm-slim AS authorities
+RUN [ -e /etc/ssl/certs/ca-certificates.crt ] \
+ || { apt-get update && apt-get install --yes --no-install-recommends ca-certificates; }
+
+FROM scratch AS service
+COPY --from=build /root-fs /
+COPY --from=authorities /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 # Fixed, so that volumes and policies can name it.
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin schemagate
 USER 10001:10001
-ENV LOG_FORMAT=json
+ENV LOG_FORMAT=json PATH=/usr/local/bin
 STOPSIGNAL SIGTERM
+LABEL org.opencontainers.image.licenses="MIT OR Apache-2.0"
 
 FROM service AS schema
 LABEL org.opencontainers.image.title="schemagate-schema" \

@@ -15,8 +15,7 @@ use clap::{
 };
 use common::{
     access::{BearerError, TokenArgs},
-    cli::{service_url, unrepeated},
-    database::DatabaseUrl,
+    cli::{DatabaseArgs, in_file, service_url, unrepeated},
     health::HealthArgs,
     telemetry::TelemetryArgs,
 };
@@ -116,15 +115,9 @@ pub struct ListenArgs {
 /// How to serve.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
-    /// The database: postgres://user@host/name, or sqlite:file.db. The spellings
-    /// postgresql+asyncpg: and sqlite+aiosqlite: are understood too.
-    #[arg(
-        long,
-        env = "DATABASE_URL",
-        hide_env_values = true,
-        value_parser = unrepeated::<DatabaseUrl>()
-    )]
-    pub database_url: DatabaseUrl,
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
     /// Where to listen.
     #[command(flatten)]
     pub here: ListenArgs,
@@ -179,6 +172,15 @@ pub struct ServeArgs {
         value_parser = unrepeated::<BusUrl>()
     )]
     pub bus: Option<BusUrl>,
+    /// A file that holds it, and nothing else: for orchestrators that hand out secrets as files.
+    #[arg(
+        long,
+        env = "CHAT_BUS_FILE",
+        value_name = "FILE",
+        conflicts_with = "bus",
+        value_parser = in_file::<BusUrl>
+    )]
+    pub bus_file: Option<BusUrl>,
 }
 
 impl Ask {
@@ -196,13 +198,18 @@ impl Ask {
 }
 
 impl ServeArgs {
+    /// The bus, if there is one.
+    pub fn bus(&self) -> Option<&BusUrl> {
+        self.bus.as_ref().or(self.bus_file.as_ref())
+    }
+
     /// What the service needs of it.
     ///
     /// # Errors
     /// There is no token where there should be one.
     pub fn config(&self) -> Result<Config, BearerError> {
         Ok(Config {
-            database: self.database_url.clone(),
+            database: self.database.url().clone(),
             schema_url: self.schema_url.clone(),
             schema_tls: self.schema_tls.files(),
             schema_token: self.schema_token.bearer(&self.schema_url)?,
@@ -211,7 +218,7 @@ impl ServeArgs {
             notice: self.notice.into(),
             probe_failures: self.probe_failures,
             limits: self.limits,
-            bus: self.bus.clone(),
+            bus: self.bus().cloned(),
             reflection: self.access.reflection,
         })
     }

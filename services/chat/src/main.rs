@@ -42,11 +42,11 @@ async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let asked_to_end = server::asked_to_end()?;
     let config = args.config()?;
     config.schema_tls.check()?;
-    let ListenArgs { listen, tls } = args.here;
+    let ListenArgs { listen, tls } = &args.here;
     let (tls, admission) = (tls.files(), args.access.admission(POLICY)?);
-    let listeners = Listeners::bind("chat", listen, args.metrics_listen, tls, admission).await?;
-    tracing::info!("the database is {}", args.database_url);
-    if let Some(bus) = &args.bus {
+    let listeners = Listeners::bind("chat", *listen, args.metrics_listen, tls, admission).await?;
+    tracing::info!("the database is {}", args.database.url());
+    if let Some(bus) = args.bus() {
         tracing::info!("the bus is {bus}");
     }
     chat::serve(config, listeners, asked_to_end).await?;

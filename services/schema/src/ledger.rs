@@ -126,8 +126,26 @@ pub fn tables_postgres() -> String {
         .concat()
         .replace("%id", "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
         .replace("%time", "timestamptz");
-    format!("{}{ours}", diesel::migration::CREATE_MIGRATIONS_TABLE)
+    format!("{}{ours}{OWNERS_ALONE}", diesel::migration::CREATE_MIGRATIONS_TABLE)
 }
+
+/// Takes from all others what lets them write to these tables: a database's default privileges, made
+/// for the tables of migrations, give it to the services of those. Who may read is not our business.
+const OWNERS_ALONE: &str = "
+DO $$ DECLARE granted record; BEGIN
+    FOR granted IN
+        SELECT DISTINCT c.oid::regclass AS its_table,
+            CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee
+        FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
+        WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
+            AND (c.relname LIKE 'schemagate\\_%' OR c.relname = '__diesel_schema_migrations')
+            AND a.grantee <> c.relowner AND pg_has_role(c.relowner, 'USAGE')
+            AND a.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
+    LOOP
+        EXECUTE format('REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON %s FROM %s',
+            granted.its_table, granted.grantee);
+    END LOOP;
+END $$;";
 
 /// The statements that make the ledger and Diesel's own table on SQLite.
 pub fn tables_sqlite() -> String {

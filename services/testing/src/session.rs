@@ -22,7 +22,11 @@ struct Row {
 }
 
 impl Session {
-    pub(crate) async fn open(url: &str) -> Self {
+    /// Connects.
+    ///
+    /// # Panics
+    /// It cannot.
+    pub async fn open(url: &str) -> Self {
         let url = url.parse().unwrap_or_else(|error| panic!("{error}"));
         let database = Database::new(&url, "testing", 1);
         let connection = background::spawn(async move { database.connection().await }).await;
@@ -37,6 +41,14 @@ impl Session {
     pub async fn execute(&mut self, sql: &str) {
         with_conn!(&mut self.0, c => c.batch_execute(sql).await)
             .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// Tries statements; what the database says against them is the error.
+    ///
+    /// # Errors
+    /// It refuses them.
+    pub async fn attempt(&mut self, sql: &str) -> Result<(), String> {
+        with_conn!(&mut self.0, c => c.batch_execute(sql).await).map_err(|error| error.to_string())
     }
 
     /// The only column of a query's rows, as text.

@@ -1,6 +1,7 @@
 //! What the commands share that ask a service: the connection, results as words or as JSON, and
 //! what is said when there is none.
 
+mod database;
 mod failure;
 mod json;
 mod output;
@@ -18,10 +19,11 @@ use crate::{
     tls::{ClientFiles, Connector},
 };
 
+pub use database::DatabaseArgs;
 pub use failure::{Failure, code_name};
 pub use json::{from_json, json};
 pub use output::Output;
-pub use unrepeated::unrepeated;
+pub use unrepeated::{in_file, unrepeated};
 
 /// Exit status 3: what was asked about was seen, and is not so.
 pub const NOT_SO: u8 = 3;

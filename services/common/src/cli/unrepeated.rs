@@ -1,6 +1,6 @@
-//! Flags that may hold a password.
+//! Flags that may hold a password, or name a file that holds one.
 
-use std::{ffi::OsStr, fmt::Display, marker::PhantomData, str::FromStr};
+use std::{ffi::OsStr, fmt::Display, fs, marker::PhantomData, str::FromStr};
 
 use clap::{Arg, Command, Error, builder::TypedValueParser, error::ErrorKind};
 
@@ -10,6 +10,15 @@ where
     T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
 {
     Unrepeated(PhantomData)
+}
+
+/// Reads the file that a flag names. Nothing of what it holds is repeated.
+///
+/// # Errors
+/// It cannot be read, or what it holds is of no use.
+pub fn in_file<T: FromStr<Err: Display>>(path: &str) -> Result<T, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("it cannot be read: {error}"))?;
+    text.trim().parse().map_err(|error| format!("what it holds is of no use: {error}"))
 }
 
 #[derive(Clone)]

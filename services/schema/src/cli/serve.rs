@@ -4,8 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, builder::FalseyValueParser};
 use common::{
-    cli::unrepeated,
-    database::DatabaseUrl,
+    cli::DatabaseArgs,
     server::{self, Listeners},
 };
 use revisions::Metadata;
@@ -29,15 +28,9 @@ pub struct ListenArgs {
 /// How to serve.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
-    /// The database: postgres://user@host/name, or sqlite:file.db. The spellings
-    /// postgresql+asyncpg: and sqlite+aiosqlite: are understood too.
-    #[arg(
-        long,
-        env = "DATABASE_URL",
-        hide_env_values = true,
-        value_parser = unrepeated::<DatabaseUrl>()
-    )]
-    pub database_url: DatabaseUrl,
+    /// Which database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
     /// Where it listens.
     #[command(flatten)]
     pub here: ListenArgs,
@@ -72,14 +65,14 @@ impl ServeArgs {
     /// # Errors
     /// The directory breaks a rule; the error names the file.
     pub fn config(&self) -> Result<Config, revisions::Error> {
-        let dialect = catalog::dialect(&self.database_url);
+        let dialect = catalog::dialect(self.database.url());
         let read = |directory: &PathBuf| {
             let of_dialect = directory.join(dialect.folder());
             let directory = if of_dialect.is_dir() { &of_dialect } else { directory };
             revisions::read(directory, dialect, Metadata::Optional)
         };
         Ok(Config {
-            database: self.database_url.clone(),
+            database: self.database.url().clone(),
             upgrade_on_start: self.upgrade_on_start,
             revisions: self.migrations_dir.as_ref().map(read).transpose()?,
             step_grace: self.step_grace.into(),
@@ -94,7 +87,7 @@ impl ServeArgs {
         let (tls, admission) = (tls.files(), self.access.admission(POLICY)?);
         let listeners =
             Listeners::bind("schema", listen, self.metrics_listen, tls, admission).await?;
-        tracing::info!("the database is {}", self.database_url);
+        tracing::info!("the database is {}", self.database.url());
         crate::serve(config, listeners, asked_to_end).await?;
         Ok(())
     }

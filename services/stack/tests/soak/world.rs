@@ -18,13 +18,14 @@ pub const FAILURES: usize = 4;
 pub struct World {
     /// Where everything is kept.
     pub backend: Backend,
-    pub database: TestDatabase,
     pub schema: Process,
     pub replicas: Vec<Process>,
     /// Where the replicas are called.
     pub addresses: Vec<SocketAddr>,
     /// None with one replica, which has nobody to wake.
     pub nats: Option<Nats>,
+    /// Outlives those who use it.
+    pub database: TestDatabase,
 }
 
 impl World {
@@ -54,7 +55,7 @@ impl World {
         for replica in &mut replicas {
             addresses.push(replica.address("chat").await);
         }
-        let world = Self { backend, database, schema, replicas, addresses, nats };
+        let world = Self { backend, schema, replicas, addresses, nats, database };
         for number in 0..count {
             world.opened(number).await;
         }

@@ -1,0 +1,298 @@
+//! What must stay between those whom it concerns is planted, and nowhere else to be found: not in a
+//! line of a log (our own at trace), not in an error with its details, not in a metric.
+
+use std::{collections::BTreeMap, fs, net::SocketAddr};
+
+use api::chat::v1::{
+    Bot, Chat, CreateBotRequest, CreateChatRequest, ImportChatsRequest, ListChatsRequest,
+    SendMessageRequest, SubscribeRequest, WorkRequest,
+    bot_service_client::BotServiceClient,
+    chat_service_client::ChatServiceClient,
+    work_request::{Answer, Request as Asked},
+};
+use prost_types::{Struct, Value, value::Kind};
+use testing::{
+    Backend, CallersFile, Nats, Process, Scrape, TestDatabase, apply, as_caller, both, call,
+    channel, eventually,
+};
+use tonic::{Request, Status, transport::Channel};
+
+use crate::services::binary;
+
+/// All that is planted has this in it; tokens of callers have it too.
+const PLANTED: &str = "planted-secret";
+
+/// Everything of ours at trace, and of others what is logged by default.
+const LOG: (&str, &str) =
+    ("LOG", "info,schema=trace,chat=trace,gate=trace,common=trace,revisions=trace");
+
+/// Both services with secrets in every place that has one.
+struct Planted {
+    schema: Process,
+    chat: Process,
+    metrics: [SocketAddr; 2],
+    channel: Channel,
+    database: TestDatabase,
+    role: Option<String>,
+    #[expect(dead_code, reason = "goes with the services")]
+    others: (Nats, [CallersFile; 2]),
+    errors: Vec<Status>,
+}
+
+impl Planted {
+    async fn start(backend: Backend) -> Self {
+        let database = backend.at_head().await;
+        let (url, role) = with_password(&database).await;
+        let nats = Nats::with_login("chat", PLANTED).await;
+        let of_schema = CallersFile::of(&[("chat", "reader")]);
+        let of_chat = CallersFile::of(&[("backend", "service")]);
+        let file = |path: std::path::PathBuf| path.display().to_string();
+        let env = [
+            LOG,
+            ("DATABASE_URL", &url),
+            ("SCHEMA_ACCESS_FILE", &file(of_schema.path())),
+            ("SCHEMA_METRICS_LISTEN", "127.0.0.1:0"),
+        ];
+        let mut schema = Process::start(binary("schema"), &["serve"], &env);
+        let address = schema.address("schema").await;
+        let env = [
+            LOG,
+            ("DATABASE_URL", &url),
+            ("SCHEMA_URL", &format!("http://{address}")),
+            ("SCHEMA_TOKEN_FILE", &file(of_schema.token_file("chat"))),
+            ("CHAT_ACCESS_FILE", &file(of_chat.path())),
+            ("CHAT_METRICS_LISTEN", "127.0.0.1:0"),
+            ("CHAT_BUS", &nats.url()),
+        ];
+        let mut chat = Process::start(binary("chat"), &["serve"], &env);
+        let channel = channel(chat.address("chat").await);
+        let metrics = [schema.address("schema-metrics").await, chat.address("chat-metrics").await];
+        let others = (nats, [of_schema, of_chat]);
+        let mut planted =
+            Self { schema, chat, metrics, channel, database, role, others, errors: Vec::new() };
+        eventually("calls pass", async || planted.list("").await.ok()).await;
+        planted.errors.clear();
+        planted
+    }
+
+    fn chats(&self) -> ChatServiceClient<Channel> {
+        ChatServiceClient::new(self.channel.clone())
+    }
+
+    async fn list(&self, page_token: &str) -> Result<(), Status> {
+        let request = ListChatsRequest { page_token: page_token.into(), ..Default::default() };
+        self.chats().list_chats(known(request)).await.map(drop)
+    }
+
+    async fn send(&mut self, request: SendMessageRequest) -> Option<String> {
+        let sent = self.chats().send_message(known(request)).await;
+        let sent = sent.map_err(|status| self.errors.push(status)).ok()?;
+        Some(sent.into_inner().message.unwrap().id)
+    }
+
+    fn refused<T>(&mut self, answer: Result<T, Status>) {
+        self.errors.push(answer.err().expect("it is refused"));
+    }
+
+    /// Everything that may hold what it must not, by where it was found.
+    async fn told(&self) -> BTreeMap<String, Vec<String>> {
+        let mut told = BTreeMap::new();
+        told.insert("schema's log".to_owned(), self.schema.history());
+        told.insert("chat's log".to_owned(), self.chat.history());
+        told.insert("errors".to_owned(), self.errors.iter().map(|e| format!("{e:?}")).collect());
+        for metrics in self.metrics {
+            let lines = Scrape::of(metrics).await.text.lines().map(Into::into).collect();
+            told.insert(format!("metrics at {metrics}"), lines);
+        }
+        told
+    }
+
+    async fn end(self) {
+        let Self { schema, chat, database, role, .. } = self;
+        drop((schema, chat));
+        if let Some(role) = role {
+            let drop = format!(
+                "REASSIGN OWNED BY {role} TO CURRENT_USER; DROP OWNED BY {role}; DROP ROLE {role}"
+            );
+            database.execute(&drop).await;
+        }
+    }
+}
+
+fn known<T>(message: T) -> Request<T> {
+    as_caller(Some("backend"), message)
+}
+
+/// A URL with a password in it, and the role that has it.
+async fn with_password(database: &TestDatabase) -> (String, Option<String>) {
+    let Some((scheme, rest)) = database.url().split_once("://") else {
+        return (database.url().into(), None);
+    };
+    let role = format!("leaks_{}", uuid::Uuid::now_v7().simple());
+    database.execute(&format!("CREATE ROLE {role} SUPERUSER LOGIN PASSWORD '{PLANTED}'")).await;
+    let server = rest.split_once('@').map_or(rest, |(_, server)| server);
+    (format!("{scheme}://{role}:{PLANTED}@{server}"), Some(role))
+}
+
+fn secret() -> Option<Struct> {
+    let value = Value { kind: Some(Kind::StringValue(PLANTED.into())) };
+    Some(Struct { fields: [("key".to_owned(), value)].into() })
+}
+
+/// A message that is stored, and ones that are refused for all that they can be refused for.
+async fn messages(planted: &mut Planted) -> String {
+    let chat = Chat { jid: "a@g.us".into(), name: PLANTED.into(), ..Chat::default() };
+    let request = CreateChatRequest { chat: Some(Chat { metadata: secret(), ..chat.clone() }) };
+    let made = planted.chats().create_chat(known(request.clone())).await.unwrap().into_inner();
+    let chat_id = made.chat.unwrap().id;
+    let again = planted.chats().create_chat(known(request)).await;
+    planted.refused(again);
+
+    let good = SendMessageRequest {
+        chat_id: chat_id.clone(),
+        sender: "me".into(),
+        body: format!("{PLANTED} is what I say"),
+        metadata: secret(),
+        ..SendMessageRequest::default()
+    };
+    let id = planted.send(good.clone()).await.unwrap();
+    let elsewhere = uuid::Uuid::now_v7().to_string();
+    let refusals = [
+        SendMessageRequest { id, body: format!("{PLANTED}, otherwise"), ..good.clone() },
+        SendMessageRequest { body: PLANTED.repeat(10_000), ..good.clone() },
+        SendMessageRequest { body: PLANTED.repeat(400_000), ..good.clone() },
+        SendMessageRequest { body: format!("{PLANTED}\0"), ..good.clone() },
+        SendMessageRequest { chat_id: elsewhere.clone(), ..good.clone() },
+        SendMessageRequest { reply_to: elsewhere, ..good.clone() },
+        SendMessageRequest { sender: String::new(), ..good.clone() },
+    ];
+    let count = refusals.len();
+    let before = planted.errors.len();
+    for refused in refusals {
+        planted.send(refused).await;
+    }
+    assert_eq!(planted.errors.len() - before, count, "{:?}", planted.errors);
+
+    let rows = [chat, Chat { jid: "bad\0".into(), name: PLANTED.into(), ..Chat::default() }];
+    let rows = rows.map(|chat| ImportChatsRequest { chat: Some(chat) });
+    planted.chats().import_chats(known(tokio_stream::iter(rows))).await.unwrap();
+    chat_id
+}
+
+/// The database refuses a row, and quotes it; then it does not answer at all.
+async fn a_database_that_fails(planted: &mut Planted, backend: Backend, chat_id: &str) {
+    let forbid = match backend {
+        Backend::Postgres => {
+            "ALTER TABLE messages ADD CONSTRAINT no CHECK (position(repeat('no', 3) in body) = 0)"
+        }
+        Backend::Sqlite => {
+            "CREATE TRIGGER no BEFORE INSERT ON messages WHEN instr(NEW.body, 'nonono') \
+             BEGIN SELECT RAISE(ABORT, 'no'); END"
+        }
+    };
+    planted.database.execute(forbid).await;
+    let request = SendMessageRequest {
+        chat_id: chat_id.into(),
+        sender: "me".into(),
+        body: format!("{PLANTED} nonono"),
+        ..SendMessageRequest::default()
+    };
+    assert_eq!(planted.send(request.clone()).await, None);
+    planted.database.execute("ALTER TABLE messages RENAME TO other").await;
+    assert_eq!(planted.send(request).await, None);
+    planted.database.execute("ALTER TABLE other RENAME TO messages").await;
+}
+
+/// Bots with a secret in their configuration, and a worker that says what it must not.
+async fn bots(planted: &mut Planted) {
+    let mut client = BotServiceClient::new(planted.channel.clone());
+    let bot = Bot {
+        name: "echo".into(),
+        r#type: "echo".into(),
+        config: secret(),
+        enabled: true,
+        ..Bot::default()
+    };
+    client.create_bot(known(CreateBotRequest { bot: Some(bot.clone()) })).await.unwrap();
+    let unnamed = Bot { name: String::new(), ..bot };
+    let refused = client.create_bot(known(CreateBotRequest { bot: Some(unnamed) })).await;
+    planted.refused(refused);
+    let answer = Answer { reply: PLANTED.into(), error: PLANTED.into(), ..Answer::default() };
+    let first = tokio_stream::once(WorkRequest { request: Some(Asked::Answer(answer)) });
+    let mut told = client.work(known(first)).await.unwrap().into_inner();
+    let refused = told.message().await;
+    planted.refused(refused);
+}
+
+/// Those who may not call, and what cannot be read.
+async fn strangers(planted: &mut Planted) {
+    let mut metadata = Request::new(ListChatsRequest::default());
+    metadata.metadata_mut().insert("authorization", format!("Basic {PLANTED}").parse().unwrap());
+    let malformed = planted.chats().list_chats(metadata).await;
+    planted.refused(malformed);
+    let path = "/chat.v1.ChatService/ListChats";
+    let unknown = call(planted.channel.clone(), path, Some("nobody")).await;
+    planted.refused(unknown);
+    let token = planted.list(PLANTED).await;
+    planted.refused(token);
+    let subscribe = SubscribeRequest { after: PLANTED.into(), ..SubscribeRequest::default() };
+    let answer = planted.chats().subscribe(known(subscribe)).await;
+    let answer = match answer {
+        Ok(stream) => stream.into_inner().message().await.map(drop),
+        Err(status) => Err(status),
+    };
+    planted.refused(answer);
+}
+
+#[apply(both!)]
+async fn what_is_planted_is_found_nowhere(backend: Backend) {
+    let mut planted = Planted::start(backend).await;
+    let chat_id = messages(&mut planted).await;
+    bots(&mut planted).await;
+    strangers(&mut planted).await;
+    a_database_that_fails(&mut planted, backend, &chat_id).await;
+
+    let mut lines = 0;
+    for (place, told) in planted.told().await {
+        lines += told.len();
+        let leaked: Vec<_> = told.iter().filter(|line| line.contains(PLANTED)).collect();
+        assert!(leaked.is_empty(), "{place}: {leaked:#?}");
+    }
+    assert!(lines > 100, "there is something to be found in: {lines}");
+    planted.end().await;
+}
+
+/// What is wrong with a secret is said without it.
+#[tokio::test]
+async fn a_secret_that_is_refused_is_not_repeated() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("url");
+    fs::write(&file, format!("mysql://me:{PLANTED}@host/name")).unwrap();
+    let (file, url) = (file.to_str().unwrap(), format!("postgres://me:{PLANTED}@127.0.0.1:1/x"));
+    let nats = format!("http://me:{PLANTED}@host");
+    for (service, env) in [
+        ("schema", vec![("DATABASE_URL_FILE", file)]),
+        ("chat", vec![("DATABASE_URL_FILE", file)]),
+        ("chat", vec![("DATABASE_URL", "sqlite:a.db"), ("CHAT_BUS", nats.as_str())]),
+        ("chat", vec![("DATABASE_URL", url.as_str()), ("SCHEMA_TOKEN", "planted-secret two")]),
+    ] {
+        let mut process = Process::start(binary(service), &["serve"], &env);
+        assert!(!process.ended().await.success());
+        let said = eventually("it says why", async || {
+            let said = process.output();
+            (!said.is_empty()).then_some(said)
+        })
+        .await;
+        assert!(!said.join("\n").contains(PLANTED), "{said:?}");
+    }
+
+    // A server that is away, and one that does not take the password.
+    let address = "127.0.0.1:0";
+    let env = [LOG, ("DATABASE_URL", url.as_str()), ("SCHEMA_LISTEN", address)];
+    let mut schema = Process::start(binary("schema"), &["serve"], &env);
+    let channel = channel(schema.address("schema").await);
+    let current = "/schema.v1.SchemaService/Plan";
+    let refused = call(channel, current, None).await.unwrap_err();
+    assert!(!format!("{refused:?}").contains(PLANTED), "{refused:?}");
+    assert!(!schema.output().iter().any(|line| line.contains(PLANTED)), "{:?}", schema.output());
+}
