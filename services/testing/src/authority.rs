@@ -8,6 +8,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose,
 };
 use tempfile::TempDir;
+use uuid::Uuid;
 
 /// An authority; its files are gone with it.
 pub struct Authority {
@@ -28,7 +29,9 @@ impl Authority {
     /// A new one, which nobody trusts yet.
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "an authority of a test");
+        // A name like no other: what another of the same name issued would be held against its key.
+        let name = format!("an authority of a test, {}", Uuid::now_v7());
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().expect("a key");

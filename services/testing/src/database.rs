@@ -45,9 +45,15 @@ pub struct TestDatabase {
 enum OnDrop {
     Drop { database: String },
     Remove(#[expect(dead_code, reason = "removes itself when dropped")] TempDir),
+    Nothing,
 }
 
 impl TestDatabase {
+    /// One that is there, and is left as it is.
+    pub(crate) const fn there(url: String) -> Self {
+        Self { url, gone: OnDrop::Nothing }
+    }
+
     /// What `DATABASE_URL` must say.
     pub fn url(&self) -> &str {
         &self.url

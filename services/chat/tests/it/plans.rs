@@ -14,7 +14,7 @@ use common::{
 use diesel::{QueryableByName, connection::InstrumentationEvent, sql_types::Text};
 use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
 use testing::{Backend, TestDatabase, apply, both};
-use tokio_postgres::{NoTls, SimpleQueryMessage};
+use tokio_postgres::SimpleQueryMessage;
 
 const TIME: &str = "'2024-01-01T00:00:05Z'";
 
@@ -101,8 +101,8 @@ async fn queries(
 
 async fn plan(database: &TestDatabase, sql: &str, values: &[&str]) -> String {
     match database.url().parse().unwrap() {
-        DatabaseUrl::Postgres(config) => {
-            let (client, connection) = config.connect(NoTls).await.unwrap();
+        DatabaseUrl::Postgres(server) => {
+            let (client, connection) = server.connect().await.unwrap();
             tokio::spawn(connection);
             let explain = format!(
                 "set plan_cache_mode = force_custom_plan; prepare page as {sql}; \

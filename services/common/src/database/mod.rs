@@ -2,6 +2,7 @@
 //! runs one query expression on whichever it is.
 
 mod file;
+mod postgres;
 mod transaction;
 pub mod types;
 mod url;
@@ -27,9 +28,9 @@ use diesel_async::{
     sync_connection_wrapper::SyncConnectionWrapper,
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
-use tokio_postgres::NoTls;
 
 use file::File;
+pub use postgres::Postgres;
 pub use url::{DatabaseUrl, InvalidUrl};
 
 /// SQLite's connection, moved to a thread of its own for each query.
@@ -100,9 +101,9 @@ impl Database {
     pub fn new(url: &DatabaseUrl, application: &str, size: usize) -> Self {
         let renewed = Arc::new(Mutex::new(Instant::now()));
         let pool = match url {
-            DatabaseUrl::Postgres(config) => {
-                let config = named(config, application);
-                let connect = move || postgres(config.clone()).boxed();
+            DatabaseUrl::Postgres(server) => {
+                let server = server.named(application);
+                let connect = move || postgres(server.clone()).boxed();
                 Pools::Postgres(pool(size, &renewed, || {}, connect))
             }
             DatabaseUrl::Sqlite { path, read_only } => {
@@ -181,23 +182,9 @@ where
     }
 }
 
-/// The configuration with a name for `pg_stat_activity`, unless the URL gave one.
-pub fn named(config: &tokio_postgres::Config, application: &str) -> tokio_postgres::Config {
-    let mut config = config.clone();
-    if config.get_application_name().is_none() {
-        config.application_name(application);
-    }
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(PATIENCE);
-    }
-    config
-}
-
-async fn postgres(config: tokio_postgres::Config) -> diesel::ConnectionResult<AsyncPgConnection> {
-    let (client, connection) = config
-        .connect(NoTls)
-        .await
-        .map_err(|error| ConnectionError::BadConnection(chain(&error)))?;
+async fn postgres(server: Postgres) -> diesel::ConnectionResult<AsyncPgConnection> {
+    let (client, connection) =
+        server.connect().await.map_err(|error| ConnectionError::BadConnection(chain(&error)))?;
     let mut connection =
         AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
     let patience = format!("SET lock_timeout = {}", LOCK_PATIENCE.as_millis());

@@ -2,11 +2,13 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+use super::Postgres;
+
 /// Where the database is. Printed, it holds no password.
 #[derive(Clone, Eq, PartialEq)]
 pub enum DatabaseUrl {
     /// A PostgreSQL server.
-    Postgres(Box<tokio_postgres::Config>),
+    Postgres(Box<Postgres>),
     /// A file of SQLite's.
     Sqlite {
         /// The file.
@@ -19,7 +21,7 @@ pub enum DatabaseUrl {
 /// Why a URL is of no use. It never repeats the URL, which may hold a password.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidUrl(String);
+pub struct InvalidUrl(pub(super) String);
 
 impl FromStr for DatabaseUrl {
     type Err = InvalidUrl;
@@ -30,7 +32,8 @@ impl FromStr for DatabaseUrl {
         })?;
         match scheme {
             "postgres" | "postgresql" | "postgres+asyncpg" | "postgresql+asyncpg" => {
-                postgres(&format!("postgres:{rest}"))
+                Postgres::parse(&format!("postgres:{rest}"))
+                    .map(|server| Self::Postgres(Box::new(server)))
             }
             "sqlite" => sqlite(rest, Slashes::Uri),
             "sqlite+aiosqlite" => sqlite(rest, Slashes::SqlAlchemy),
@@ -40,17 +43,6 @@ impl FromStr for DatabaseUrl {
             ))),
         }
     }
-}
-
-fn postgres(url: &str) -> Result<DatabaseUrl, InvalidUrl> {
-    let config: tokio_postgres::Config = url.parse().map_err(|error: tokio_postgres::Error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        InvalidUrl(format!("not a PostgreSQL URL: {error}{}", cause.unwrap_or_default()))
-    })?;
-    if config.get_hosts().is_empty() {
-        return Err(InvalidUrl("no host: postgres://user@host/database".into()));
-    }
-    Ok(DatabaseUrl::Postgres(Box::new(config)))
 }
 
 /// What the slashes behind `sqlite:` mean.
@@ -92,17 +84,7 @@ fn sqlite(rest: &str, slashes: Slashes) -> Result<DatabaseUrl, InvalidUrl> {
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Postgres(config) => {
-                let host = match config.get_hosts().first() {
-                    Some(tokio_postgres::config::Host::Tcp(host)) => host.clone(),
-                    #[cfg(unix)]
-                    Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
-                    _ => String::new(),
-                };
-                let port = config.get_ports().first().copied().unwrap_or(5432);
-                let name = config.get_dbname().or(config.get_user()).unwrap_or_default();
-                write!(f, "postgres://{host}:{port}/{name}")
-            }
+            Self::Postgres(server) => server.fmt(f),
             Self::Sqlite { path, .. } => write!(f, "sqlite:{}", path.display()),
         }
     }

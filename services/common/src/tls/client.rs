@@ -11,7 +11,9 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
-use rustls::{ClientConfig, ConfigBuilder, client::WantsClientCert, pki_types::ServerName};
+use rustls::{
+    ClientConfig, ConfigBuilder, RootCertStore, client::WantsClientCert, pki_types::ServerName,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -48,7 +50,7 @@ impl ClientFiles {
         if let Some(ca) = &self.ca {
             files::authorities(ca)?;
         }
-        self.identified(builder().with_root_certificates(rustls::RootCertStore::empty())).map(drop)
+        self.identified(builder().with_root_certificates(RootCertStore::empty())).map(drop)
     }
 
     /// What `grpcurl` needs to be told to do the same, with names of files in place of ours:
@@ -60,11 +62,15 @@ impl ClientFiles {
     }
 
     fn config(&self) -> io::Result<ClientConfig> {
-        let roots = match &self.ca {
-            Some(ca) => files::authorities(ca).map_err(io::Error::other)?,
-            None => files::system_authorities()?,
-        };
-        self.identified(builder().with_root_certificates(roots)).map_err(io::Error::other)
+        self.identified(builder().with_root_certificates(self.roots()?)).map_err(io::Error::other)
+    }
+
+    /// The authorities that may vouch for a server.
+    pub(crate) fn roots(&self) -> io::Result<RootCertStore> {
+        match &self.ca {
+            Some(ca) => files::authorities(ca).map_err(io::Error::other),
+            None => files::system_authorities(),
+        }
     }
 
     /// Adds who the client is.
@@ -143,7 +149,7 @@ impl Trust {
             Self::Files(files) => files.config()?,
             Self::Whoever => builder()
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Whoever(provider())))
+                .with_custom_certificate_verifier(Arc::new(Whoever::at_all()))
                 .with_no_client_auth(),
         };
         config.alpn_protocols = vec![protocol.to_vec()];

@@ -2,7 +2,7 @@
 //!
 //! `server` holds the certificates of a listener and takes new ones as their files change,
 //! `incoming` makes connections of handshakes, `callers` says who may call without a certificate;
-//! `client` is the way out, to `https://` and `http://` alike. `files` reads what either is given,
+//! `client` is the way out, to `https://` and `http://` alike, and `postgres` that to a database. `files` reads what either is given,
 //! `words` says what went wrong with a handshake.
 
 mod args;
@@ -11,6 +11,7 @@ mod certificate;
 mod client;
 mod files;
 mod incoming;
+mod postgres;
 mod server;
 mod trust;
 mod words;
@@ -25,11 +26,13 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 pub use certificate::DEVELOPMENT;
 pub use client::{ClientFiles, Connector};
 pub use files::BadFile;
+pub use postgres::Secured;
 pub use server::{ClientAuth, ListenerFiles, ListenerTls};
 
 pub(crate) use callers::Callers;
 pub(crate) use certificate::Certificate;
 pub(crate) use incoming::{Purpose, incoming};
+pub(crate) use postgres::{HandshakeFailed, PostgresConnector, Proof};
 pub(crate) use trust::Whoever;
 
 /// The cryptography of everything here.

@@ -113,12 +113,11 @@ impl Scratch {
     async fn make(server: &DatabaseUrl) -> Result<Self, DescribeError> {
         let name = format!("schemagate_describe_{}", Uuid::now_v7().simple());
         match server {
-            DatabaseUrl::Postgres(config) => {
+            DatabaseUrl::Postgres(postgres) => {
                 execute(server, &format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
-                let mut config = config.clone();
-                config.dbname(&name);
+                let scratch = Box::new(postgres.with_database(&name));
                 let remove = Remove::Database { beside: server.clone(), name };
-                Ok(Self { url: DatabaseUrl::Postgres(config), remove })
+                Ok(Self { url: DatabaseUrl::Postgres(scratch), remove })
             }
             DatabaseUrl::Sqlite { .. } => {
                 let directory = std::env::temp_dir().join(name);

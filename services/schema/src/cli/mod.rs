@@ -4,6 +4,7 @@
 //! share, `advice` what to do when there is no result; how either is printed is in `common::cli`.
 
 mod advice;
+mod certs;
 mod client;
 mod current;
 mod describe;
@@ -28,6 +29,7 @@ use common::{
     telemetry::TelemetryArgs,
 };
 
+pub use certs::CertsArgs;
 pub use client::{Asking, SchemaTlsArgs, SchemaTokenArgs};
 pub use current::CurrentArgs;
 pub use describe::DescribeArgs;
@@ -85,6 +87,8 @@ pub enum Command {
     /// Writes catalog.txt beside each migration: what it leaves behind, found out on a scratch
     /// database.
     Describe(DescribeArgs),
+    /// Makes an authority, and certificates of servers and clients, to try TLS. For development.
+    Certs(CertsArgs),
 }
 
 /// What asks the schema service, wherever it is.
@@ -121,6 +125,7 @@ impl Command {
             Self::Token(args) => (args.output, args.run(&POLICY).map_err(Into::into)),
             Self::New(args) => (args.output, args.run()),
             Self::Describe(args) => (args.output, args.run().await),
+            Self::Certs(args) => (args.output, args.run()),
             Self::Client(command) => return command.run().await,
         };
         match result {

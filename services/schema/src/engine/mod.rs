@@ -167,7 +167,7 @@ impl Engine {
     /// The engine of a database.
     pub fn new(url: &DatabaseUrl) -> Self {
         match url {
-            DatabaseUrl::Postgres(config) => Self::Postgres(postgres::Engine::new(config)),
+            DatabaseUrl::Postgres(server) => Self::Postgres(postgres::Engine::new(server)),
             DatabaseUrl::Sqlite { path, .. } => Self::Sqlite(sqlite::Engine::new(path)),
         }
     }
@@ -228,7 +228,7 @@ impl Session {
     /// What stops a run of this session.
     pub fn stopper(&self) -> Stopper {
         match self {
-            Self::Postgres(session) => Stopper::Postgres(session.cancel_token()),
+            Self::Postgres(session) => session.stopper(),
             Self::Sqlite(_) => Stopper::Sqlite,
         }
     }

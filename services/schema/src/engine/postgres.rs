@@ -8,9 +8,9 @@
 mod booking;
 mod pieces;
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use common::database::{chain, named};
+use common::database::{Postgres, chain};
 use diesel::{QueryResult, QueryableByName, sql_types::Bool};
 use diesel_async::AsyncPgConnection;
 use futures_util::future::join_all;
@@ -19,11 +19,11 @@ use revisions::{
     statements::{self, Statement, line_of},
 };
 use tokio_postgres::{
-    CancelToken, Client, NoTls,
+    Client,
     error::{DbError, ErrorPosition, SqlState},
 };
 
-use super::{EngineError, StatementError, Step, first_words};
+use super::{EngineError, StatementError, Step, first_words, stop::Stopper};
 use crate::{
     dependents::{self, Threat},
     ledger,
@@ -44,10 +44,11 @@ const CLIENT_CHECK: &str = "1s";
 
 #[derive(Clone, Debug)]
 pub struct Engine {
-    config: tokio_postgres::Config,
+    server: Arc<Postgres>,
 }
 
 pub struct Session {
+    server: Arc<Postgres>,
     /// Holds the lock, idle.
     lock: Client,
     /// Runs the steps, and holds the fence.
@@ -62,8 +63,8 @@ pub struct Session {
 }
 
 impl Engine {
-    pub(super) fn new(config: &tokio_postgres::Config) -> Self {
-        Self { config: named(config, "schemagate-schema") }
+    pub(super) fn new(server: &Postgres) -> Self {
+        Self { server: Arc::new(server.named("schemagate-schema")) }
     }
 
     pub(super) async fn try_session(&self) -> Result<Option<Session>, EngineError> {
@@ -97,12 +98,14 @@ impl Engine {
         if row.get(1) {
             settings += &format!("SET LOCAL client_connection_check_interval = '{CLIENT_CHECK}';");
         }
-        Ok(Some(Session { lock, work, settings, schema, work_pid: row.get(2), booking: None }))
+        let server = Arc::clone(&self.server);
+        let work_pid = row.get(2);
+        Ok(Some(Session { server, lock, work, settings, schema, work_pid, booking: None }))
     }
 
     async fn connect(&self) -> Result<Client, EngineError> {
         let (client, connection) =
-            self.config.connect(NoTls).await.map_err(|error| unreachable(&error))?;
+            self.server.connect().await.map_err(|error| unreachable(&error))?;
         // It ends with the client, and its errors reach the client's own calls.
         tokio::spawn(connection);
         Ok(client)
@@ -159,8 +162,8 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn cancel_token(&self) -> CancelToken {
-        self.work.cancel_token()
+    pub(super) fn stopper(&self) -> Stopper {
+        Stopper::Postgres(Arc::clone(&self.server), self.work.cancel_token())
     }
 
     pub(super) async fn run(&mut self, step: &Step) -> Result<(), EngineError> {

@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use tokio_postgres::{CancelToken, NoTls, error::SqlState};
+use common::database::Postgres;
+use tokio_postgres::{CancelToken, error::SqlState};
 
 use super::EngineError;
 
@@ -61,7 +62,7 @@ impl Fate {
 /// Ends the step in hand of a session from outside.
 pub enum Stopper {
     /// The server cancels the statement that runs, and with it the transaction.
-    Postgres(CancelToken),
+    Postgres(Arc<Postgres>, CancelToken),
     /// The thread that works is left alone; it finds out before it commits.
     Sqlite,
 }
@@ -79,8 +80,8 @@ impl Stopper {
             loop {
                 let abandoned = fate.abandon();
                 match self {
-                    Self::Postgres(token) => {
-                        let cancelled = token.cancel_query(NoTls);
+                    Self::Postgres(server, token) => {
+                        let cancelled = server.cancel(token);
                         // Asked again at once where it could not be asked.
                         let _ = tokio::time::timeout(PATIENCE, cancelled).await;
                     }

@@ -1,6 +1,7 @@
 //! The command line: what it prints, where, and how it exits.
 
 mod catalog;
+mod certs;
 mod force;
 mod interrupt;
 mod new;

@@ -11,7 +11,10 @@ use api::schema::v1::{
     UpgradeRequest, UpgradeResponse, event::Kind, schema_service_client::SchemaServiceClient,
 };
 use tempfile::TempDir;
-use testing::{Backend, Process, Scrape, TestDatabase, apply, both, channel, eventually, reason};
+use testing::{
+    Authority, Backend, Process, Scrape, SecurePostgres, TestDatabase, apply, both, channel,
+    eventually, reason,
+};
 use tonic::{Code, Status, Streaming};
 
 const TRANSACTION: &str = "run_in_transaction = true";
@@ -154,6 +157,20 @@ async fn a_step_that_takes_too_long_is_rolled_back(backend: Backend) {
     assert_eq!(tables(backend, &database).await, "a");
     let versions = database.column("select version from __diesel_schema_migrations").await;
     assert_eq!(versions, [Some("0001".into())]);
+}
+
+/// A server that takes nothing but TLS hears a cancel over TLS alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_is_rolled_back_over_tls() {
+    let authority = Authority::new();
+    let server = SecurePostgres::start(&authority).await;
+    let database = server.database(&authority);
+    let endless = endless(Backend::Postgres);
+    let slow = Slow::at_work(&database, endless, TRANSACTION, "200ms").await;
+    let (_, status, _) = slow.end().await;
+    let words = "revision 0002 was rolled back; 1 of 3 steps are done and kept";
+    assert!(status.message().ends_with(words), "{}", status.message());
+    assert_eq!(tables(Backend::Postgres, &database).await, "a");
 }
 
 #[apply(both!)]

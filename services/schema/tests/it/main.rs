@@ -14,6 +14,7 @@ mod losses;
 mod metrics;
 mod outside;
 mod plan;
+mod postgres_tls;
 mod promises;
 mod quick_fix;
 mod repair;

@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, path::Path, process::Output};
 
 use testing::{
-    Authority, Backend, Identity, Process, Scrape, TestDatabase, apply, both, eventually,
+    Authority, Backend, Identity, Process, Scrape, SecurePostgres, TestDatabase, apply, both,
+    eventually,
 };
 use tokio::process::Command;
 
@@ -66,8 +67,10 @@ impl Service {
 
 impl Mutual {
     async fn start(backend: Backend) -> Self {
-        let database = backend.empty().await;
-        let authority = Authority::new();
+        Self::on(backend.empty().await, Authority::new()).await
+    }
+
+    async fn on(database: TestDatabase, authority: Authority) -> Self {
         let schema = Service::start("schema", &database, &authority, &[]).await;
         let calls = schema.called(&authority, Some(&authority.client("chat")));
         let chat = Service::start("chat", &database, &authority, &calls).await;
@@ -94,6 +97,26 @@ fn prefixed(service: &str, what: &str) -> String {
 
 fn text(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// To the database too.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_plaintext_on_the_way_to_postgresql() {
+    let authority = Authority::new();
+    let server = SecurePostgres::start(&authority).await;
+    let mutual = Mutual::on(server.database(&authority), authority).await;
+    let operator = &mutual.authority.client("operator");
+    let (status, said) = mutual.run(&mutual.schema, Some(operator), &["upgrade"]).await;
+    assert_eq!(status, Some(0), "{said}");
+    eventually("the gate opens, and a chat is made", async || {
+        let create = ["create", "a@g.us"];
+        (mutual.run(&mutual.chat, Some(operator), &create).await.0 == Some(0)).then_some(())
+    })
+    .await;
+    let database = server.database(&mutual.authority);
+    let plain = "select count(*) from pg_stat_ssl s join pg_stat_activity a using (pid) \
+                 where a.client_port is not null and not s.ssl";
+    assert_eq!(database.column(plain).await, [Some("0".into())]);
 }
 
 #[apply(both!)]
