@@ -70,13 +70,27 @@ def answer(delivery):
     return wire.WorkRequest(answer=answered)
 
 
+def connect():
+    """Over TLS where it is said whom to trust, and with a token where there is one."""
+    address = os.environ.get("CHAT_ADDRESS", "127.0.0.1:50052")
+    if authority := os.environ.get("CHAT_TLS_CA"):
+        return grpc.secure_channel(
+            address, grpc.ssl_channel_credentials(Path(authority).read_bytes()))
+    return grpc.insecure_channel(address)
+
+
+def who():
+    token = os.environ.get("CHAT_TOKEN")
+    return [("authorization", f"Bearer {token}")] if token else []
+
+
 def attend(channel, workers):
     """Answers until the stream ends."""
     says = queue.SimpleQueue()
     says.put(wire.WorkRequest(attend=wire.WorkRequest.Attend(
         type="translation", concurrency=CONCURRENCY)))
     # Ends with None: else the thread that sends would wait for ever.
-    told = rpc.BotServiceStub(channel).Work(iter(says.get, None))
+    told = rpc.BotServiceStub(channel).Work(iter(says.get, None), metadata=who())
     try:
         for delivery in told:
             workers.submit(lambda delivery=delivery: says.put(answer(delivery)))
@@ -93,8 +107,7 @@ def main():
         while True:
             started = time.monotonic()
             try:
-                address = os.environ.get("CHAT_ADDRESS", "127.0.0.1:50052")
-                with grpc.insecure_channel(address) as channel:
+                with connect() as channel:
                     attend(channel, workers)
             except grpc.RpcError as error:
                 print("translation_bot:", error.code().name, error.details(), flush=True)

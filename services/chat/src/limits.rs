@@ -122,7 +122,7 @@ where
             Ok(place) => {
                 let answer = self.inner.call(request);
                 let answer = async move {
-                    let answer = answer.await.map(name_size);
+                    let answer = answer.await;
                     drop(place);
                     answer
                 };
@@ -130,18 +130,5 @@ where
             }
             Err(problem) => Either::Right(ready(Ok(Status::from(problem).into_http()))),
         }
-    }
-}
-
-/// tonic tells a message that is too large as OUT_OF_RANGE, without a reason.
-fn name_size(answer: http::Response<Body>) -> http::Response<Body> {
-    match Status::from_header_map(answer.headers()) {
-        Some(status) if status.code() == Code::OutOfRange => {
-            let problem =
-                Problem::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", status.message())
-                    .retry_after(SOON);
-            Status::from(problem).into_http()
-        }
-        _ => answer,
     }
 }

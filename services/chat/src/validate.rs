@@ -114,3 +114,53 @@ pub fn mask<const N: usize>(
 fn missing(field: &str) -> Problem {
     Problem::invalid(field, "FIELD_REQUIRED", "required")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2_000)))]
+
+        #[test]
+        fn any_text_is_kept_or_refused(value in ".*|\\PC*\0\\PC*|(😀){0,40}", most in 0_usize..60) {
+            let fits = !value.contains('\0') && value.chars().count() <= most;
+            match optional_text("a.b", value.clone(), most) {
+                Ok(kept) => {
+                    prop_assert!(fits);
+                    prop_assert_eq!(kept.unwrap_or_default(), value);
+                }
+                Err(problem) => {
+                    prop_assert!(!fits);
+                    prop_assert_eq!(problem.info("field"), Some("a.b"));
+                }
+            }
+        }
+
+        #[test]
+        fn any_uuid_is_read_or_refused(value in "[0-9a-fA-F{}:urn-]{0,50}|.*") {
+            if let Ok(Some(id)) = uuid("id", value) {
+                prop_assert_eq!(uuid("id", id.to_string()).unwrap(), Some(id));
+            }
+        }
+
+        #[test]
+        fn any_mask_names_fields_or_is_refused(paths: Vec<String>, known: bool) {
+            let mut paths = paths;
+            if known {
+                paths = vec!["name".into(); paths.len()];
+            }
+            let known = paths.iter().all(|path| path == "name" || path == "jid");
+            let read = mask(Some(FieldMask { paths: paths.clone() }), ["name", "jid"]);
+            prop_assert_eq!(read.is_ok(), known);
+        }
+
+        #[test]
+        fn any_time_is_in_the_calendar_or_refused(seconds: i64, nanos: i32) {
+            let kept = time("at", Some(Timestamp { seconds, nanos }));
+            prop_assert!(kept.is_err() || KEPT.contains(&seconds));
+        }
+    }
+}

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod cli;
+mod connections;
 pub mod convert;
 pub mod database;
 pub mod health;
@@ -13,3 +14,4 @@ pub mod server;
 pub mod status;
 pub mod telemetry;
 pub mod tls;
+pub mod unread;

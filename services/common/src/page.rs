@@ -74,6 +74,8 @@ fn binding(filter: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -98,5 +100,36 @@ mod tests {
             [50, 1, 1_000, 1_000, 1_000]
         );
         assert!(size(-1).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2_000)))]
+
+        #[test]
+        fn any_token_is_one_of_ours_or_refused(text in ".*", filter in ".*") {
+            if let Ok(Some(key)) = read(&text, &filter) {
+                prop_assert_eq!(token(&key, &filter), text);
+            }
+        }
+
+        #[test]
+        fn a_mangled_token_is_refused_or_leads_elsewhere(
+            key in ".{0,40}", filter in ".{0,20}", at in any::<prop::sample::Index>(), by in 1_u8..,
+        ) {
+            let given = token(&key, &filter);
+            prop_assert_eq!(read(&given, &filter).unwrap(), Some(key.clone()));
+            let mut bytes = given.into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] ^= by;
+            if let Ok(read) = read(&String::from_utf8_lossy(&bytes), &filter) {
+                prop_assert_ne!(read, Some(key));
+            }
+        }
+
+        #[test]
+        fn a_token_of_another_list_is_refused(key in ".*", filter in ".*", other in ".*") {
+            prop_assume!(filter != other);
+            prop_assert!(read(&token(&key, &filter), &other).is_err());
+        }
     }
 }

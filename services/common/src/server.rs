@@ -16,13 +16,15 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
     service::{Routes, RoutesBuilder},
-    transport::{Server, server::TcpIncoming},
+    transport::Server,
 };
 
 use crate::{
     access::{Access, Admission, Guard, Reflection, exposure},
+    connections,
     metrics::{self, Exporter, Rpcs, Timed},
     tls::{self, Callers, ListenerFiles, ListenerTls, Purpose},
+    unread::Unread,
 };
 
 /// How long calls in hand may go on after the end was asked for.
@@ -183,6 +185,30 @@ pub async fn serve(
     }
 }
 
+/// A server on which one connection may ask for so much and no more: what hyper, h2 and tonic do
+/// unasked differs between their versions.
+fn bounded_server() -> Server {
+    const KIB: u32 = 1024;
+    Server::builder()
+        // A peer that vanished without a word is noticed after ten seconds, and what it held here
+        // is let go.
+        .http2_keepalive_interval(Some(Duration::from_secs(5)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+        // Calls on one connection; further ones are refused before anything is done for them, and
+        // a client waits with them. tonic's own limit is none.
+        .max_concurrent_streams(4_096)
+        // Calls that were taken back before anybody looked at them (rapid reset), and errors in
+        // the protocol: the connection is cut with ENHANCE_YOUR_CALM.
+        .http2_max_pending_accept_reset_streams(Some(20))
+        .http2_max_local_error_reset_streams(Some(1_024))
+        // Headers without end: a token, a deadline and a trace take some hundred bytes.
+        .http2_max_header_list_size(16 * KIB)
+        .max_frame_size(16 * KIB)
+        // What lies here unread, of one call and of all calls on a connection.
+        .initial_stream_window_size(KIB * KIB)
+        .initial_connection_window_size(KIB * KIB)
+}
+
 async fn answer(
     listener: TcpListener,
     tls: Option<ListenerTls>,
@@ -193,23 +219,22 @@ async fn answer(
 ) -> Result<(), tonic::transport::Error> {
     let draining = CancellationToken::new();
     let callers_known = tls.as_ref().is_some_and(ListenerTls::wants_callers_known);
-    let server = Server::builder()
-        // A peer that vanished without a word is noticed after ten seconds, and what it held here
-        // is let go.
-        .http2_keepalive_interval(Some(Duration::from_secs(5)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+    let server = bounded_server()
         .layer(Timed::by(rpcs))
         .layer(Callers::known(callers_known))
         .layer(Guard::by(access))
+        .layer(Unread::LAYER)
         .add_routes(routes);
     let drained = draining.clone().cancelled_owned();
     let server = match tls {
         Some(tls) => {
             let incoming = tls::incoming(listener, tls, Purpose::Rpc);
+            let incoming = connections::bounded(incoming, connections::HTTP2);
             Either::Left(server.serve_with_incoming_shutdown(incoming, drained))
         }
         None => {
-            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            let incoming = connections::plain(listener);
+            let incoming = connections::bounded(incoming, connections::HTTP2);
             Either::Right(server.serve_with_incoming_shutdown(incoming, drained))
         }
     };

@@ -24,14 +24,14 @@ impl Problem {
     /// A problem with its reason, in UPPER_SNAKE: what programs branch on.
     pub fn new(code: Code, reason: &str, message: impl Into<String>) -> Self {
         let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
-        Self { code, message: message.into(), details: Box::new(details) }
+        Self { code, message: cut(message.into(), WORDS), details: Box::new(details) }
     }
 
     /// INVALID_ARGUMENT at one field, named by its path in the request.
     pub fn invalid(field: &str, reason: &str, what: impl Into<String>) -> Self {
-        let what = what.into();
+        let (field, what) = (cut(field.to_owned(), PAIR), cut(what.into(), WORDS - PAIR));
         let mut problem = Self::new(Code::InvalidArgument, reason, format!("{field}: {what}"))
-            .with("field", field);
+            .with("field", &field);
         problem.details.add_bad_request_violation(field, what);
         problem
     }
@@ -48,7 +48,7 @@ impl Problem {
             Some(info) => (info.reason.clone(), info.metadata.clone()),
             None => Default::default(),
         };
-        metadata.insert(key.into(), value.into());
+        metadata.insert(key.into(), cut(value.into(), PAIR));
         self.details.set_error_info(reason, DOMAIN, metadata);
         self
     }
@@ -81,6 +81,19 @@ impl Problem {
     pub fn info(&self, key: &str) -> Option<&str> {
         self.details.error_info()?.metadata.get(key).map(String::as_str)
     }
+}
+
+/// The bytes of a problem's words and of a pair's value, at most: an error travels in headers, of
+/// which clients take some 16 KiB, and a part of it may be what somebody sent.
+const WORDS: usize = 2_000;
+const PAIR: usize = 500;
+
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most - '…'.len_utf8()));
+        text.push('…');
+    }
+    text
 }
 
 /// What a refusal says, or what went wrong on the way to the server: only that has a cause here.

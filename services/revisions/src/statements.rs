@@ -181,6 +181,8 @@ fn block_comment(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn texts(dialect: Dialect, sql: &str) -> Vec<&str> {
@@ -219,6 +221,84 @@ mod tests {
             assert!(kept.contains("florble"), "{kept}");
             assert_eq!(texts(dialect, " -- nothing\n;"), Vec::<&str>::new());
             assert_eq!(texts(dialect, "select 'open"), ["select 'open"]);
+        }
+    }
+
+    /// Pieces that begin, end or hide a statement, in any order.
+    fn any_sql() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            prop::sample::select(vec![
+                ";",
+                "'",
+                "\"",
+                "`",
+                "[",
+                "]",
+                "--",
+                "\n",
+                "/*",
+                "*/",
+                "$$",
+                "$a$",
+                " ",
+                "\\",
+                "E'",
+                "begin",
+                "end",
+                "atomic",
+                "create",
+                "trigger",
+                "temp",
+                "table",
+                "select 1",
+                "(",
+                ")",
+                "é",
+                "\u{202f}",
+                "\0",
+                "case",
+                "when",
+                "function f() returns int as",
+                "a",
+                "1",
+                ",",
+            ])
+            .prop_map(str::to_owned),
+            "\\PC{0,4}",
+        ];
+        prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.join(" ").replace("  ", ""))
+    }
+
+    /// What lies between statements is nothing that a server would run.
+    fn says_nothing(mut between: &str) -> bool {
+        loop {
+            let rest = between[skip_blank(between)..].trim_start_matches(';');
+            if rest.len() == between.len() {
+                return rest.is_empty();
+            }
+            between = rest;
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2_000)))]
+
+        #[test]
+        fn a_cut_loses_nothing(sql in any_sql()) {
+            for dialect in Dialect::ALL {
+                for statements in [split(dialect, &sql), executable(dialect, &sql)] {
+                    let mut end = 0;
+                    for statement in &statements {
+                        let between = sql.get(end..statement.offset);
+                        prop_assert!(between.is_some_and(says_nothing), "{:?}: {:?}", dialect, between);
+                        end = statement.offset + statement.text.len();
+                        prop_assert_eq!(&sql[statement.offset..end], statement.text);
+                        prop_assert_eq!(line_of(&sql, statement.offset), statement.line);
+                        statement.words();
+                    }
+                    prop_assert!(says_nothing(&sql[end..]), "{:?}: {:?}", dialect, &sql[end..]);
+                }
+            }
         }
     }
 }

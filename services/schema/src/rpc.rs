@@ -11,6 +11,7 @@ use api::schema::v1::{
 };
 use common::{
     access::{actor, require},
+    convert,
     status::Problem,
 };
 use futures_util::{Stream, StreamExt as _, stream};
@@ -275,9 +276,9 @@ fn duration(
 ) -> Result<Duration, Status> {
     /// More than a year is a mistake, and would not fit what the databases take.
     const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-    match given.map(Duration::try_from) {
+    match given.map(convert::duration) {
         None => Ok(default),
-        Some(Ok(duration)) if duration <= LONGEST => Ok(duration),
+        Some(Some(duration)) if duration <= LONGEST => Ok(duration),
         Some(_) => {
             let what = "not a duration between 0 and a year, such as \"10s\"";
             Err(Problem::invalid(field, "DURATION_INVALID", what).into())

@@ -107,6 +107,8 @@ impl fmt::Display for Target {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -133,6 +135,19 @@ mod tests {
     fn a_target_prints_as_it_is_written() {
         for text in ["head", "base", "0002", "+1", "-12"] {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2_000)))]
+
+        #[test]
+        fn any_target_is_read_or_refused(text in "[-+]?[0-9]{0,60}|.*") {
+            match text.parse::<Target>() {
+                Ok(target) => prop_assert_eq!(target.to_string().parse::<Target>(), Ok(target)),
+                Err(TargetError::Malformed(told)) => prop_assert!(told.chars().count() <= 64),
+                Err(other) => prop_assert!(false, "{:?}", other),
+            }
         }
     }
 }

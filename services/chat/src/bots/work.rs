@@ -10,14 +10,14 @@ use api::chat::v1::{
     WorkRequest, WorkResponse,
     work_request::{Answer, Attend, Request},
 };
-use common::{access::Caller, status::Problem};
+use common::{access::Caller, convert::duration, status::Problem, unread::named};
 use futures_util::TryStreamExt as _;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, mpsc},
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use super::desk::Desk;
 use crate::{
@@ -82,7 +82,8 @@ async fn serve(
     };
     let attended = match first {
         // Whoever goes without a word is told nothing.
-        Ok(None) | Err(_) => return,
+        Ok(None) => return,
+        Err(status) => return drop(out.send(Err(named(status))).await),
         Ok(Some(WorkRequest { request: Some(Request::Attend(attend)) })) => {
             let may = caller.map_or(Ok(()), |caller| caller.may_run(&attend.r#type));
             may.and_then(|()| attended(attend))
@@ -101,12 +102,6 @@ async fn serve(
             worker.run(requests, out).await;
         }
     }
-}
-
-/// A length of time; none where it is not one. prost's own conversion panics at the least of them.
-fn duration(given: prost_types::Duration) -> Option<Duration> {
-    let nanos = u32::try_from(given.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
-    Some(Duration::new(given.seconds.try_into().ok()?, nanos))
 }
 
 /// What a worker asks for.
@@ -185,7 +180,7 @@ impl Worker {
     /// Takes what the worker says, to its end or to its first mistake.
     async fn answers(&self, requests: Streaming<WorkRequest>) -> Result<(), Status> {
         requests
-            .map_err(unread)
+            .map_err(named)
             .try_for_each_concurrent(self.concurrency, async |request| match request.request {
                 Some(Request::Answer(answer)) => self.answer(answer).await,
                 Some(Request::Attend(_)) => {
@@ -224,16 +219,6 @@ impl Worker {
 
     fn hand(&self) -> MutexGuard<'_, HashMap<Claimed, Instant>> {
         self.hand.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// tonic tells a message that is too large as OUT_OF_RANGE, without a reason.
-fn unread(status: Status) -> Status {
-    match status.code() {
-        Code::OutOfRange => {
-            Problem::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", status.message()).into()
-        }
-        _ => status,
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) fn position(field: &str, cursor: &str) -> Result<i64, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -36,6 +38,18 @@ mod tests {
         }
         for bad in ["x", "AAAAAAAAAAAB", "AQAA", "!"] {
             assert!(position("after", bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2_000)))]
+
+        #[test]
+        fn any_cursor_is_one_of_ours_or_refused(text in "[A-Za-z0-9_-]{0,14}|.*", at: i64) {
+            if let Ok(read) = position("after", &text) {
+                prop_assert_eq!(cursor(read), text);
+            }
+            prop_assert_eq!(position("after", &cursor(at)).unwrap(), at);
         }
     }
 }

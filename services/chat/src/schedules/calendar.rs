@@ -138,6 +138,8 @@ fn time(run: DateTime<Tz>) -> Time {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(text: &str) -> Time {
@@ -215,5 +217,49 @@ mod tests {
             Unreadable::Never("0 0 30 2 *".into())
         );
         assert!(zone("Mars/Olympus").is_err());
+    }
+
+    /// What cron's grammar is made of, and what it is not.
+    fn any_cron() -> impl Strategy<Value = String> {
+        let field = "[0-9]{1,3}|\\*|\\*/[0-9]{1,9}|[0-9]{1,2}-[0-9]{1,2}(/[0-9]{1,2})?\
+                     |[0-9,]{1,20}|[0-9LW#?A-Z*/,-]{1,8}|(SUN|mon|JAN|dec)(-(FRI|nov))?";
+        prop_oneof![
+            4 => prop::collection::vec(field, 5).prop_map(|fields| fields.join(" ")),
+            1 => prop::collection::vec("[0-9]", 5).prop_map(|fields| fields.join(" ")),
+            1 => ".*",
+        ]
+    }
+
+    fn any_time() -> impl Strategy<Value = Time> {
+        // From 1970 to 2200.
+        (0..7_258_118_400_i64)
+            .prop_map(|seconds| DateTime::from_timestamp(seconds, 0).unwrap().into())
+    }
+
+    proptest! {
+        // As many as proptest has it: what never comes is looked for to the end of the calendar.
+        #[test]
+        fn any_cron_comes_in_time_or_is_refused(
+            fields in any_cron(),
+            zone in prop::sample::select(&chrono_tz::TZ_VARIANTS[..]),
+            stood in any_time(),
+            now in any_time(),
+        ) {
+            let begun = std::time::Instant::now();
+            if let Ok(calendar) = Calendar::cron(&fields, zone) {
+                prop_assert!(calendar.next(now).is_none_or(|next| next > now), "{}", fields);
+                let due = calendar.due(stood, now);
+                prop_assert!(due.missed <= COUNTED);
+                let again = Calendar::read(Kind::Cron, &calendar.expression(), zone.name());
+                prop_assert_eq!(again.unwrap().next(now), calendar.next(now));
+            }
+            let took = begun.elapsed();
+            prop_assert!(took.as_secs() < 2, "{}: {:?}", fields, took);
+        }
+
+        #[test]
+        fn any_zone_is_read_or_refused(name in ".*") {
+            let _ = zone(&name);
+        }
     }
 }

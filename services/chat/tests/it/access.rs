@@ -5,7 +5,7 @@ use api::chat::v1::{
     bot_service_client::BotServiceClient,
     work_request::{Attend, Request as Asked},
 };
-use common::access::ours;
+use common::access::{Reflection, ours};
 use testing::{
     Backend, CallersFile, Process, apply, as_caller, both, call, channel, eventually, info, reason,
 };
@@ -103,7 +103,7 @@ async fn a_bot_attends_to_its_own_type_alone(backend: Backend) {
 }
 
 #[tokio::test]
-async fn commands_show_a_token_and_reflection_can_be_off() {
+async fn commands_show_a_token_and_say_what_to_do_without() {
     let fixture = Fixture::ready(Backend::Sqlite).await;
     let callers = CallersFile::of(&ROLES);
     let (mut process, _) = guarded(&fixture, &callers).await;
@@ -137,4 +137,18 @@ async fn commands_show_a_token_and_reflection_can_be_off() {
     let (status, said) = chat(&token, None).await;
     assert_eq!(status, Some(0));
     assert!(said.starts_with("sgt_") && said.contains("[[caller]]"), "{said}");
+}
+
+#[tokio::test]
+async fn reflection_can_be_off() {
+    let fixture = Fixture::ready(Backend::Sqlite).await;
+    let silent = chat::Config { reflection: Reflection::Off, ..fixture.config() };
+    let silent = fixture.replica_with(silent).await;
+    for version in ["v1", "v1alpha"] {
+        let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+        let off = call(channel(silent), &path, None).await.unwrap_err();
+        assert_eq!(off.code(), Code::Unimplemented, "{off:?}");
+        let on = call(channel(fixture.chat), &path, None).await;
+        assert_ne!(on.err().map(|status| status.code()), Some(Code::Unimplemented));
+    }
 }

@@ -12,11 +12,14 @@ use tokio::net::TcpListener;
 use tonic::{
     body::Body,
     service::{AxumBody, Routes},
-    transport::{Server, server::TcpIncoming},
+    transport::Server,
 };
 use tower::service_fn;
 
-use crate::tls::{self, ListenerTls, Purpose};
+use crate::{
+    connections,
+    tls::{self, ListenerTls, Purpose},
+};
 
 pub use calls::{Rpcs, Timed};
 pub use prometheus_client::registry::Registry;
@@ -85,9 +88,13 @@ pub async fn serve(
     match tls {
         Some(tls) => {
             let incoming = tls::incoming(listener, tls, Purpose::Metrics);
+            let incoming = connections::bounded(incoming, connections::HTTP1);
             server.serve_with_incoming_shutdown(incoming, stopping).await
         }
-        None => server.serve_with_incoming_shutdown(TcpIncoming::from(listener), stopping).await,
+        None => {
+            let incoming = connections::bounded(connections::plain(listener), connections::HTTP1);
+            server.serve_with_incoming_shutdown(incoming, stopping).await
+        }
     }
 }
 

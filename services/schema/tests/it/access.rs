@@ -8,8 +8,8 @@ use api::schema::v1::{
 };
 use common::access::ours;
 use testing::{
-    Backend, CallersFile, Process, TestDatabase, apply, as_caller, both, call, channel, eventually,
-    info, reason, token,
+    Authority, Backend, CallersFile, Process, TestDatabase, apply, as_caller, both, call, channel,
+    eventually, info, reason, secure_channel, token,
 };
 use tokio::process::Command;
 use tonic::{Code, transport::Channel};
@@ -235,14 +235,49 @@ async fn a_new_token_is_printed_once_and_lets_its_caller_in() {
     let path = guarded.callers.path().with_file_name("ci");
     fs::write(&path, made).unwrap();
     let path = text(&path);
-    for _ in 0..50 {
+    eventually("the new token lets its caller in", async || {
         let (status, _) = guarded.schema(&["current", "--token-file", &path], &[]).await;
-        if status == Some(0) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
-    panic!("the new token lets nobody in");
+        (status == Some(0)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_certificates_name_is_as_good_as_a_token() {
+    let authority = Authority::new();
+    let identity = authority.server(&["localhost"]);
+    let (cert, key, ca) = (text(&identity.cert), text(&identity.key), text(&authority.ca()));
+    let tls = [
+        ("SCHEMA_TLS_CERT", cert.as_str()),
+        ("SCHEMA_TLS_KEY", &key),
+        ("SCHEMA_TLS_CLIENT_CA", &ca),
+        ("SCHEMA_TLS_CLIENT_AUTH", "optional"),
+    ];
+    let mut guarded = Guarded::with(Backend::Sqlite, &tls).await;
+    let address = guarded.process.address("schema").await;
+    let as_named =
+        |name: &str| secure_channel(address, authority.client(name).trusting(&authority));
+    let entry = "name = 'deploy'\nrole = 'reader'\ncertificate = 'deploy.example'\n";
+    let callers = fs::read_to_string(guarded.callers.path()).unwrap();
+    fs::write(guarded.callers.path(), format!("{callers}[[caller]]\n{entry}")).unwrap();
+    let [current, upgrade] =
+        ["Current", "Upgrade"].map(|method| format!("/schema.v1.SchemaService/{method}"));
+    eventually("the certificate's name lets its caller in", async || {
+        call(as_named("deploy.example"), &current, None).await.ok()
+    })
+    .await;
+
+    let refused = async |channel: Channel, path: &str, caller: Option<&str>| {
+        reason(&call(channel, path, caller).await.unwrap_err())
+    };
+    let deploy = as_named("deploy.example");
+    assert_eq!(refused(deploy.clone(), &upgrade, None).await, "ROLE_REQUIRED");
+    assert_eq!(refused(as_named("stranger"), &current, None).await, "CERTIFICATE_UNKNOWN");
+    let nobody = secure_channel(address, authority.trusted());
+    assert_eq!(refused(nobody, &current, None).await, "TOKEN_MISSING");
+    // Who shows both is whom the token says: a wrong one is not made good by a certificate.
+    assert_eq!(refused(deploy.clone(), &current, Some("x")).await, "TOKEN_UNKNOWN");
+    call(deploy, &upgrade, Some("operator")).await.unwrap();
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod dependents;
 #[path = "../../benches/figures/mod.rs"]
 #[expect(dead_code, reason = "the benchmarks use the rest")]
 mod figures;
+mod hostile;
 mod killed;
 mod leaks;
 mod load;
