@@ -152,6 +152,16 @@ pub enum OperationError {
     Stopping(String),
 }
 
+impl OperationError {
+    /// What the log says: with the cause that no caller is told.
+    pub fn with_cause(&self) -> String {
+        match self {
+            Self::Unreachable { cause } => cause.clone(),
+            error => error.to_string(),
+        }
+    }
+}
+
 /// As many as people read.
 fn list(losses: &[(String, Loss)]) -> String {
     const MOST: usize = 10;

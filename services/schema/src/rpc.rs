@@ -189,7 +189,11 @@ impl SchemaService for Service {
                 (Direction::Down, downgrade_target(&to)?)
             }
         };
-        Ok(Response::new(plan::describe(&self.observer, direction, &target).await?))
+        let plan = plan::describe(&self.observer, direction, &target).await;
+        if let Err(error @ OperationError::Unreachable { .. }) = &plan {
+            tracing::warn!("nothing can be planned: {}", error.with_cause());
+        }
+        Ok(Response::new(plan?))
     }
 
     async fn list_revisions(

@@ -103,7 +103,10 @@ pub async fn serve(
         async move { observer.run(stopping).await }
     });
     if let Err(error) = operations.tidy().await {
-        tracing::warn!("what an earlier server left could not be looked at: {error}");
+        tracing::warn!(
+            "what an earlier server left could not be looked at: {}",
+            error.with_cause()
+        );
     }
     if config.upgrade_on_start {
         upgrade_on_start(&observer, &operations, &stopping).await;

@@ -81,7 +81,7 @@ async fn a_password_that_is_refused_is_not_repeated() {
     let postgres = SecurePostgres::start(&authority).await;
     let locked = format!("locked:{PLANTED}@127.0.0.1");
     for (url, heard_of) in [
-        (format!("postgres://{locked}:1/x"), "efused"),
+        (format!("postgres://{locked}:1/x"), "Connection refused"),
         (postgres.url(&locked, "sslmode=disable"), "password authentication failed"),
     ] {
         let env = [LOG, ("DATABASE_URL", url.as_str())];
