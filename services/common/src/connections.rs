@@ -38,20 +38,26 @@ pub(crate) const HTTP1: usize = "GET / HTTP/1.0".len();
 /// The connections of a listener, for ever.
 pub(crate) fn plain(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> + Send {
     stream::unfold(listener, async |listener| {
-        loop {
-            match listener.accept().await {
-                Ok((connection, _)) => {
-                    // Only to answer sooner.
-                    let _ = connection.set_nodelay(true);
-                    return Some((Ok(connection), listener));
-                }
-                Err(error) => {
-                    tracing::warn!("a connection cannot be accepted: {error}");
-                    sleep(PAUSE).await;
-                }
+        let connection = accept(&listener).await;
+        Some((Ok(connection), listener))
+    })
+}
+
+/// The next connection, however often accepting fails.
+pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((connection, _)) => {
+                // Only to answer sooner.
+                let _ = connection.set_nodelay(true);
+                return connection;
+            }
+            Err(error) => {
+                tracing::warn!("a connection cannot be accepted: {error}");
+                sleep(PAUSE).await;
             }
         }
-    })
+    }
 }
 
 /// Those for whom there is room, which must begin with so many bytes in time.

@@ -8,6 +8,7 @@ mod connections;
 pub mod convert;
 pub mod database;
 pub mod health;
+mod methods;
 pub mod metrics;
 pub mod page;
 pub mod server;
