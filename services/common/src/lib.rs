@@ -10,6 +10,7 @@ pub mod database;
 pub mod health;
 mod methods;
 pub mod metrics;
+mod outbox;
 pub mod page;
 pub mod server;
 pub mod status;

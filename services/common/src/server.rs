@@ -23,6 +23,7 @@ use crate::{
     access::{Access, Admission, Guard, Reflection, exposure},
     connections,
     metrics::{self, Exporter, Rpcs, Timed},
+    outbox::Outboxes,
     tls::{self, Callers, ListenerFiles, ListenerTls, Purpose},
     unread::Unread,
 };
@@ -221,6 +222,7 @@ async fn answer(
     let callers_known = tls.as_ref().is_some_and(ListenerTls::wants_callers_known);
     let server = bounded_server()
         .layer(Timed::by(rpcs))
+        .layer(Outboxes::LAYER)
         .layer(Callers::known(callers_known))
         .layer(Guard::by(access))
         .layer(Unread::LAYER)
