@@ -83,9 +83,7 @@ impl Config {
             reflection: Reflection::default(),
         }
     }
-}
 
-impl Config {
     /// What `grpcurl` needs to be told to call the schema service as this one does.
     fn grpcurl_flags(&self) -> String {
         let token = self.schema_token.is_some().then_some("-H \"authorization: Bearer $TOKEN\"");

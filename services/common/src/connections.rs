@@ -3,6 +3,7 @@
 use std::{
     future::{Future as _, ready},
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -10,13 +11,17 @@ use std::{
 };
 
 use futures_util::{Stream, StreamExt as _, stream};
+use http::Extensions;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep, sleep},
 };
-use tonic::transport::server::Connected;
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+use crate::outbox::{Outbox, Shared};
 
 /// Connections to one listener, at most. Each costs a file and some KiB; what is over is hung up.
 const MOST: usize = 10_000;
@@ -38,20 +43,26 @@ pub(crate) const HTTP1: usize = "GET / HTTP/1.0".len();
 /// The connections of a listener, for ever.
 pub(crate) fn plain(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> + Send {
     stream::unfold(listener, async |listener| {
-        loop {
-            match listener.accept().await {
-                Ok((connection, _)) => {
-                    // Only to answer sooner.
-                    let _ = connection.set_nodelay(true);
-                    return Some((Ok(connection), listener));
-                }
-                Err(error) => {
-                    tracing::warn!("a connection cannot be accepted: {error}");
-                    sleep(PAUSE).await;
-                }
+        let connection = accept(&listener).await;
+        Some((Ok(connection), listener))
+    })
+}
+
+/// The next connection, however often accepting fails.
+pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((connection, _)) => {
+                // Only to answer sooner.
+                let _ = connection.set_nodelay(true);
+                return connection;
+            }
+            Err(error) => {
+                tracing::warn!("a connection cannot be accepted: {error}");
+                sleep(PAUSE).await;
             }
         }
-    })
+    }
 }
 
 /// Those for whom there is room, which must begin with so many bytes in time.
@@ -60,6 +71,7 @@ pub(crate) fn bounded<IO: Send>(
     begin: usize,
 ) -> impl Stream<Item = io::Result<Connection<IO>>> + Send {
     let room = Arc::new(Semaphore::new(MOST));
+    let outboxes = Shared::new();
     let mut told: Option<Instant> = None;
     incoming.filter_map(move |connection| {
         ready(match (connection, Arc::clone(&room).try_acquire_owned()) {
@@ -68,6 +80,7 @@ pub(crate) fn bounded<IO: Send>(
                 io,
                 left: begin,
                 patience: Some(Box::pin(sleep(PATIENCE))),
+                outbox: Outbox::of(&outboxes),
                 _place: place,
             })),
             (Ok(_), Err(_)) => {
@@ -88,15 +101,45 @@ pub(crate) struct Connection<IO> {
     /// Bytes that are still to come before it has begun to speak, and how long they may take.
     left: usize,
     patience: Option<Pin<Box<Sleep>>>,
+    outbox: Arc<Outbox>,
     _place: OwnedSemaphorePermit,
 }
 
 impl<IO: Connected> Connected for Connection<IO> {
-    type ConnectInfo = IO::ConnectInfo;
+    type ConnectInfo = Known<IO::ConnectInfo>;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        self.io.connect_info()
+        Known { io: self.io.connect_info(), outbox: Arc::clone(&self.outbox) }
     }
+}
+
+/// What each call knows of its connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Known<I> {
+    io: I,
+    outbox: Arc<Outbox>,
+}
+
+/// tonic's name of it is behind a feature that brings its own TLS.
+type TlsInfo = <TlsStream<TcpStream> as Connected>::ConnectInfo;
+type Plain = Known<TcpConnectInfo>;
+type Secure = Known<TlsInfo>;
+
+/// The connection of a call, if it came over TLS.
+pub(crate) fn secure(extensions: &Extensions) -> Option<&TlsInfo> {
+    extensions.get::<Secure>().map(|known| &known.io)
+}
+
+/// Where a call comes from, over TLS or not.
+pub(crate) fn peer_address(extensions: &Extensions) -> Option<SocketAddr> {
+    let plain = || extensions.get::<Plain>().map(|known| &known.io);
+    secure(extensions).map(|info| info.get_ref()).or_else(plain)?.remote_addr()
+}
+
+/// Where the answer to a call waits.
+pub(crate) fn outbox(extensions: &Extensions) -> Option<Arc<Outbox>> {
+    let plain = || extensions.get::<Plain>().map(|known| &known.outbox);
+    extensions.get::<Secure>().map(|known| &known.outbox).or_else(plain).map(Arc::clone)
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
@@ -105,6 +148,12 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // What keep-alive has answered comes by every few seconds.
+        if self.outbox.is_stuck() {
+            let waiting = self.outbox.waiting();
+            tracing::warn!("a connection does not read {waiting} bytes of answers; it is hung up");
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let Some(patience) = &mut self.patience else {
             return Pin::new(&mut self.io).poll_read(cx, buf);
         };

@@ -18,15 +18,18 @@ pub fn timestamp(time: DateTime<Utc>) -> Timestamp {
 /// A time of the wire; none where it is outside the calendar.
 pub fn time(timestamp: Timestamp) -> Option<DateTime<Utc>> {
     // chrono takes more for a leap second, which the wire does not know.
-    let nanos = u32::try_from(timestamp.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
-    DateTime::from_timestamp(timestamp.seconds, nanos)
+    DateTime::from_timestamp(timestamp.seconds, nanos(timestamp.nanos)?)
 }
 
 /// A length of time of the wire; none where it is not one. prost's own conversion panics at the
 /// least of them.
 pub fn duration(given: prost_types::Duration) -> Option<Duration> {
-    let nanos = u32::try_from(given.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
-    Some(Duration::new(given.seconds.try_into().ok()?, nanos))
+    Some(Duration::new(given.seconds.try_into().ok()?, nanos(given.nanos)?))
+}
+
+/// A part of a second; none where it is not one.
+fn nanos(given: i32) -> Option<u32> {
+    u32::try_from(given).ok().filter(|nanos| *nanos < 1_000_000_000)
 }
 
 /// A JSON object as the wire has it. Anything but an object is an empty one.

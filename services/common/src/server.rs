@@ -23,6 +23,7 @@ use crate::{
     access::{Access, Admission, Guard, Reflection, exposure},
     connections,
     metrics::{self, Exporter, Rpcs, Timed},
+    outbox::Outboxes,
     tls::{self, Callers, ListenerFiles, ListenerTls, Purpose},
     unread::Unread,
 };
@@ -180,8 +181,8 @@ pub async fn serve(
     tokio::select! {
         ended = answer(rpc, tls.clone(), access.clone(), routes, rpcs, stopping) => ended,
         never = export(metrics, tls.clone(), exporter) => match never {},
-        never = follow(tls) => match never {},
-        never = follow_callers(access) => match never {},
+        never = forever(tls.as_ref().map(ListenerTls::follow)) => match never {},
+        never = forever(access.as_ref().map(Access::follow)) => match never {},
     }
 }
 
@@ -221,6 +222,7 @@ async fn answer(
     let callers_known = tls.as_ref().is_some_and(ListenerTls::wants_callers_known);
     let server = bounded_server()
         .layer(Timed::by(rpcs))
+        .layer(Outboxes::LAYER)
         .layer(Callers::known(callers_known))
         .layer(Guard::by(access))
         .layer(Unread::LAYER)
@@ -264,18 +266,10 @@ async fn export(
     pending().await
 }
 
-/// Takes new certificates for as long as there are calls.
-async fn follow(tls: Option<ListenerTls>) -> Infallible {
-    match tls {
-        Some(tls) => tls.follow().await,
-        None => pending().await,
-    }
-}
-
-/// Takes a new file of callers for as long as there are calls.
-async fn follow_callers(access: Option<Access>) -> Infallible {
-    match access {
-        Some(access) => access.follow().await,
+/// What goes on for as long as there are calls, where there is such a thing.
+async fn forever(task: Option<impl Future<Output = Infallible>>) -> Infallible {
+    match task {
+        Some(task) => task.await,
         None => pending().await,
     }
 }

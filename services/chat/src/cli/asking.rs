@@ -60,8 +60,7 @@ impl Asking {
 
     /// A connection.
     pub(super) async fn connect(&self) -> Result<Connection, Failure> {
-        let bearer = self.token.bearer(&self.chat_url);
-        let bearer = bearer.map_err(|error| Failure::Local(error.into()))?;
+        let bearer = self.token.bearer(&self.chat_url)?;
         connect("chat", &self.chat_url, self.tls.files(), bearer).await
     }
 

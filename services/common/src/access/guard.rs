@@ -18,7 +18,7 @@ use super::{
     follow::Access,
     policy::Rule,
 };
-use crate::{status::Problem, tls};
+use crate::{connections, status::Problem, tls};
 
 /// The layer, and what it makes of a service. Without [`Access`] it refuses nobody.
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ impl Access {
         let refuse = |problem: Problem, caller: Option<&Caller>| {
             // A path is the caller's own text unless it is one of ours.
             let path = rule.map_or("another", |_| path);
-            self.refusals().note(&problem, path, caller, tls::peer_address(extensions));
+            self.refusals().note(&problem, path, caller, connections::peer_address(extensions));
             problem
         };
         let caller = self.identify(headers, extensions).map_err(|p| refuse(p, None))?;

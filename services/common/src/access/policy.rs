@@ -1,7 +1,6 @@
 //! What each method needs, by its path.
 
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
+use crate::methods::methods;
 
 /// A role's name, as it stands in the file of callers.
 pub type Role = &'static str;
@@ -45,26 +44,8 @@ pub fn shared(path: &str, anyone: &'static [Role]) -> Option<Rule> {
 /// The paths of all methods of the contract whose package this is, and of health and reflection:
 /// for the tests that hold a policy to them.
 pub fn ours(packages: &[&str]) -> Vec<String> {
-    let sets = [
-        api::DESCRIPTORS,
-        tonic_health::pb::FILE_DESCRIPTOR_SET,
-        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
-        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-    ];
-    let files = sets.into_iter().flat_map(|set| {
-        // It is compiled in.
-        FileDescriptorSet::decode(set).unwrap_or_default().file
+    let ours = methods().into_iter().filter(|method| {
+        method.package.starts_with("grpc.") || packages.contains(&method.package.as_str())
     });
-    let mut paths = Vec::new();
-    for file in files {
-        let package = file.package();
-        if !package.starts_with("grpc.") && !packages.contains(&package) {
-            continue;
-        }
-        for service in &file.service {
-            let methods = service.method.iter();
-            paths.extend(methods.map(|m| format!("/{package}.{}/{}", service.name(), m.name())));
-        }
-    }
-    paths
+    ours.map(|method| method.path()).collect()
 }

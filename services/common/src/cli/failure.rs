@@ -10,7 +10,7 @@ use tonic::{Code, Status, transport::Uri};
 use tonic_types::StatusExt as _;
 
 use super::Output;
-use crate::{database::chain, status};
+use crate::{access::BearerError, database::chain, status};
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,12 @@ pub enum Failure {
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         Self::Refused(status)
+    }
+}
+
+impl From<BearerError> for Failure {
+    fn from(error: BearerError) -> Self {
+        Self::Local(error.into())
     }
 }
 

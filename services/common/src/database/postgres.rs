@@ -2,7 +2,7 @@
 
 mod ssl;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use tokio_postgres::{
     CancelToken, Client, Config, Connection, Error, Socket,
@@ -10,11 +10,8 @@ use tokio_postgres::{
     error::SqlState,
 };
 
-use super::InvalidUrl;
+use super::{InvalidUrl, PATIENCE};
 use crate::tls::{ClientFiles, HandshakeFailed, PostgresConnector, Proof, Secured};
-
-/// How long it may take to accept a connection, unless the URL says otherwise.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A PostgreSQL server. Printed, it holds no password.
 #[derive(Clone, Eq, PartialEq)]

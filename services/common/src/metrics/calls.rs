@@ -26,12 +26,12 @@ use futures_util::future::{BoxFuture, Either};
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, registry::Registry};
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
 use counts::Method;
+
+use crate::methods::{MethodName, methods};
 
 /// What is counted under the name of no method: clients choose paths, and labels must be few.
 const OTHER: &str = "other";
@@ -52,27 +52,9 @@ struct Methods {
 impl Rpcs {
     /// Those of the contract, of health and of reflection.
     pub fn new() -> Self {
-        let sets = [
-            api::DESCRIPTORS,
-            tonic_health::pb::FILE_DESCRIPTOR_SET,
-            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
-            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-        ];
-        let files = sets.into_iter().flat_map(|set| {
-            // It is compiled in; what could not be read would be counted as other.
-            FileDescriptorSet::decode(set).unwrap_or_default().file
-        });
-        let mut known = HashMap::new();
-        for file in files {
-            for service in &file.service {
-                let service_name = format!("{}.{}", file.package(), service.name());
-                for method in &service.method {
-                    let counts = Method::new(&service_name, method.name());
-                    let path = format!("/{service_name}/{}", method.name());
-                    known.insert(path, Arc::new(counts));
-                }
-            }
-        }
+        let counted =
+            |name: MethodName| (name.path(), Arc::new(Method::new(&name.service, &name.method)));
+        let known = methods().into_iter().map(counted).collect();
         let other = Arc::new(Method::new(OTHER, OTHER));
         Self { methods: Arc::new(Methods { known, other }) }
     }

@@ -9,18 +9,16 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     task::{AbortHandle, JoinSet},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::ListenerTls;
+use crate::connections::accept;
 
 /// How long a handshake may take, and how many there may be at once.
 const PATIENCE: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 512;
-
-/// How long nobody is accepted after accepting failed, as it does where files run out.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a call in plaintext may take to come, once its connection is there.
 const CALL: Duration = Duration::from_millis(100);
@@ -69,13 +67,7 @@ impl Handshakes {
                         return connection;
                     }
                 }
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => self.begin(stream),
-                    Err(error) => {
-                        tracing::warn!("a connection cannot be accepted: {error}");
-                        sleep(PAUSE).await;
-                    }
-                },
+                stream = accept(&self.listener) => self.begin(stream),
             }
         }
     }
@@ -106,8 +98,6 @@ fn is_of_this_machine(stream: &TcpStream) -> bool {
 }
 
 async fn handshake(stream: TcpStream, config: Arc<ServerConfig>) -> Option<TlsStream<TcpStream>> {
-    // Only to answer sooner.
-    let _ = stream.set_nodelay(true);
     let mut first = [0];
     if stream.peek(&mut first).await.ok()? == 0 {
         return None;

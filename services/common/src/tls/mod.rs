@@ -16,12 +16,9 @@ mod server;
 mod trust;
 mod words;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use rustls::{crypto::CryptoProvider, pki_types::CertificateDer};
-use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
-use tonic::transport::server::{Connected, TcpConnectInfo};
 
 pub use certificate::DEVELOPMENT;
 pub use client::{ClientFiles, Connector};
@@ -35,6 +32,8 @@ pub(crate) use incoming::{Purpose, incoming};
 pub(crate) use postgres::{HandshakeFailed, PostgresConnector, Proof};
 pub(crate) use trust::Whoever;
 
+use crate::connections;
+
 /// The cryptography of everything here.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
@@ -46,15 +45,7 @@ pub fn peer_name(extensions: &http::Extensions) -> Option<String> {
     Certificate::read(&peer_certificate(extensions)?)?.name()
 }
 
-/// Where a call comes from, over TLS or not.
-pub(crate) fn peer_address(extensions: &http::Extensions) -> Option<SocketAddr> {
-    let secure = extensions.get::<<TlsStream<TcpStream> as Connected>::ConnectInfo>();
-    let plain = || extensions.get::<TcpConnectInfo>();
-    secure.map(|connection| connection.get_ref()).or_else(plain)?.remote_addr()
-}
-
 /// A certificate that is here was verified: rustls ends the handshakes of all others.
 fn peer_certificate(extensions: &http::Extensions) -> Option<CertificateDer<'static>> {
-    let connection = extensions.get::<<TlsStream<TcpStream> as Connected>::ConnectInfo>()?;
-    connection.peer_certs()?.first().cloned()
+    connections::secure(extensions)?.peer_certs()?.first().cloned()
 }

@@ -49,8 +49,7 @@ impl<A: Args> Asking<A> {
     ) -> ExitCode {
         let output = self.output;
         let asked = async {
-            let bearer = self.token.bearer(&self.schema_url);
-            let bearer = bearer.map_err(|error| Failure::Local(error.into()))?;
+            let bearer = self.token.bearer(&self.schema_url)?;
             let connection = connect("schema", &self.schema_url, self.tls.files(), bearer).await?;
             ask(self.args, SchemaServiceClient::new(connection), output).await
         };

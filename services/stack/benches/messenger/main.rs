@@ -6,6 +6,8 @@
 //! TEST_POSTGRES_URL=postgres://postgres@127.0.0.1:5432/postgres cargo bench -p stack --bench messenger
 //! ```
 //!
+//! `-- sending`, `listing`, `streams` and `import` run a part of it.
+//!
 //! PostgreSQL is to be as durable as in production (fsync on), with pgbench and psql on the path.
 //! All of it is on one machine: client, service and database share its cores.
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on says where")]
@@ -95,10 +97,21 @@ async fn main() {
         true => Scale { lasting: Duration::from_secs(10), rows: 1 },
         false => Scale { lasting: Duration::from_millis(500), rows: 1_000 },
     };
-    sending::postgres(scale).await;
-    sending::sqlite(scale).await;
-    listing::pages(scale).await;
-    streams::live(scale).await;
-    streams::idle(scale).await;
-    import::rows(scale).await;
+    let named: Vec<String> =
+        std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |part: &str| named.is_empty() || named.iter().any(|name| name == part);
+    if wanted("sending") {
+        sending::postgres(scale).await;
+        sending::sqlite(scale).await;
+    }
+    if wanted("listing") {
+        listing::pages(scale).await;
+    }
+    if wanted("streams") {
+        streams::live(scale).await;
+        streams::idle(scale).await;
+    }
+    if wanted("import") {
+        import::rows(scale).await;
+    }
 }

@@ -13,14 +13,14 @@ use tokio::{
 use super::target::{Target, framed};
 
 /// Kinds of frames, their flags, and codes of errors: RFC 9113, 6 and 7.
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub(super) const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
 const REFUSED_STREAM: u32 = 7;
 const CANCEL: u32 = 8;
 const ENHANCE_YOUR_CALM: u32 = 11;
@@ -28,13 +28,13 @@ const ENHANCE_YOUR_CALM: u32 = 11;
 /// What `common::server` allows one connection.
 const STREAMS: u32 = 4_096;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("it fits").to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes()[..], payload].concat()
 }
 
 /// The head of a call, in HPACK without tables (RFC 7541, 6.2.2).
-fn head(path: &str) -> Vec<u8> {
+pub(super) fn head(path: &str) -> Vec<u8> {
     let text = |text: &str| {
         let length = u8::try_from(text.len()).expect("short");
         [&[length], text.as_bytes()].concat()
@@ -89,9 +89,10 @@ impl Raw {
 }
 
 #[derive(Debug)]
-struct Frame {
-    kind: u8,
-    payload: Vec<u8>,
+pub(super) struct Frame {
+    pub(super) kind: u8,
+    pub(super) flags: u8,
+    pub(super) payload: Vec<u8>,
 }
 
 impl Frame {
@@ -107,12 +108,12 @@ impl Frame {
     }
 }
 
-fn frames_of(mut bytes: &[u8]) -> Vec<Frame> {
+pub(super) fn frames_of(mut bytes: &[u8]) -> Vec<Frame> {
     let mut frames = Vec::new();
     while let Some((head, rest)) = bytes.split_at_checked(9) {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
         let Some((payload, rest)) = rest.split_at_checked(length) else { break };
-        frames.push(Frame { kind: head[3], payload: payload.to_vec() });
+        frames.push(Frame { kind: head[3], flags: head[4], payload: payload.to_vec() });
         bytes = rest;
     }
     frames

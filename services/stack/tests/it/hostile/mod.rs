@@ -7,3 +7,4 @@ mod any;
 mod frames;
 mod generate;
 mod target;
+mod unread;
