@@ -17,6 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Status, body::Body, codegen::http, server::NamedService};
 use tower::Service;
 
+use crate::rpc;
+
 /// When a caller may try again, where there is only no room.
 pub(crate) const SOON: Duration = Duration::from_millis(100);
 
@@ -124,7 +126,7 @@ where
                 let answer = async move {
                     let answer = answer.await;
                     drop(place);
-                    answer
+                    answer.map(rpc::in_place)
                 };
                 Either::Left(answer.boxed())
             }

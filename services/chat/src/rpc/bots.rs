@@ -4,7 +4,10 @@ use api::chat::v1::{
     CreateBotRequest, CreateBotResponse, DeleteBotRequest, DeleteBotResponse, GetBotRequest,
     GetBotResponse, ListBotsRequest, ListBotsResponse, UpdateBotRequest, UpdateBotResponse,
 };
-use common::{database::types::Time, page};
+use common::{
+    database::types::Time,
+    page::{self, Page},
+};
 use uuid::Uuid;
 
 use super::convert;
@@ -54,18 +57,20 @@ pub(super) async fn list(
     store: &Store,
     request: ListBotsRequest,
 ) -> Result<ListBotsResponse, Error> {
-    let size = page::size(request.page_size)?;
+    let mut page = Page::of(request.page_size)?;
     let kind = validate::optional_text("type", request.r#type, TYPE_LENGTH)?;
     let filter = format!("bots?type={}", kind.as_deref().unwrap_or_default());
-    let after = page::read(&request.page_token, &filter)?.unwrap_or_default();
-    // One more than the page has tells whether another follows.
+    let mut after = page::read(&request.page_token, &filter)?.unwrap_or_default();
     let connection = &mut store.connection().await?;
-    let mut bots = Bot::page(connection, kind.as_deref(), &after, size + 1).await?;
-    let more = bots.len() > size;
-    bots.truncate(size);
-    let last = bots.last().filter(|_| more);
-    let next_page_token = last.map(|last| page::token(&last.id, &filter)).unwrap_or_default();
-    Ok(ListBotsResponse { bots: bots.into_iter().map(convert::bot).collect(), next_page_token })
+    loop {
+        let read = Bot::page(connection, kind.as_deref(), &after, page.wanted()).await?;
+        after = read.last().map(|last| last.id.clone()).unwrap_or_default();
+        if !page.take(read, |bot| bot.id.clone(), convert::bot) {
+            break;
+        }
+    }
+    let (bots, next_page_token) = page.end(&filter);
+    Ok(ListBotsResponse { bots, next_page_token })
 }
 
 pub(super) async fn update(

@@ -6,7 +6,11 @@ use api::chat::v1::{
     get_chat_request::Key,
 };
 use chrono::DateTime;
-use common::{database::types::Time, page, status::Problem};
+use common::{
+    database::types::Time,
+    page::{self, Page},
+    status::Problem,
+};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use uuid::Uuid;
 
@@ -70,21 +74,23 @@ pub(super) async fn list(
     store: &Store,
     request: ListChatsRequest,
 ) -> Result<ListChatsResponse, Error> {
-    let size = page::size(request.page_size)?;
+    let mut page = Page::of(request.page_size)?;
     let of = validate::chat_type("type", request.r#type)?;
     let filter = format!("chats?type={}", request.r#type);
-    let after = match page::read(&request.page_token, &filter)? {
+    let mut after = match page::read(&request.page_token, &filter)? {
         Some(key) => Some(place(&key)?),
         None => None,
     };
-    // One more than the page has tells whether another follows.
     let connection = &mut store.connection().await?;
-    let mut chats = listing::page(connection, of, after.as_ref(), size + 1).await?;
-    let more = chats.len() > size;
-    chats.truncate(size);
-    let last = chats.last().filter(|_| more);
-    let next_page_token = last.map(|chat| page::token(&key(chat), &filter)).unwrap_or_default();
-    Ok(ListChatsResponse { chats: chats.into_iter().map(convert::chat).collect(), next_page_token })
+    loop {
+        let read = listing::page(connection, of, after.as_ref(), page.wanted()).await?;
+        after = read.last().map(Place::from);
+        if !page.take(read, key, convert::chat) {
+            break;
+        }
+    }
+    let (chats, next_page_token) = page.end(&filter);
+    Ok(ListChatsResponse { chats, next_page_token })
 }
 
 pub(super) async fn update(

@@ -6,7 +6,11 @@ use api::chat::v1::{
     ListParkedDeliveriesRequest, ListParkedDeliveriesResponse, RetryDeliveryRequest,
     RetryDeliveryResponse, WorkRequest, WorkResponse,
 };
-use common::{access::Caller, page, status::Problem};
+use common::{
+    access::Caller,
+    page::{self, Page},
+    status::Problem,
+};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Status, Streaming};
@@ -33,7 +37,7 @@ pub(super) async fn list_parked(
     store: &Store,
     request: ListParkedDeliveriesRequest,
 ) -> Result<ListParkedDeliveriesResponse, Error> {
-    let size = page::size(request.page_size)?;
+    let mut page = Page::of(request.page_size)?;
     let bot_id = validate::optional_text("bot_id", request.bot_id, validate::ID_LENGTH)?;
     let chat_id = validate::optional_text("chat_id", request.chat_id, validate::ID_LENGTH)?;
     let filter = format!(
@@ -41,22 +45,23 @@ pub(super) async fn list_parked(
         bot_id.as_deref().unwrap_or_default(),
         chat_id.as_deref().unwrap_or_default()
     );
-    let after = match page::read(&request.page_token, &filter)? {
+    let mut after = match page::read(&request.page_token, &filter)? {
         Some(key) => place(&key)?,
         None => (0, String::new()),
     };
     let connection = &mut store.connection().await?;
     let (bot_id, chat_id) = (bot_id.as_deref(), chat_id.as_deref());
-    // One more than the page has tells whether another follows.
-    let behind = (after.0, after.1.as_str());
-    let mut parked = Delivery::parked(connection, bot_id, chat_id, behind, size + 1).await?;
-    let more = parked.len() > size;
-    parked.truncate(size);
-    let last = parked.last().filter(|_| more);
-    let key = |last: &Delivery| format!("{}|{}", last.position, last.bot_id);
-    let next_page_token =
-        last.map(|(last, _)| page::token(&key(last), &filter)).unwrap_or_default();
-    let deliveries = parked.into_iter().map(convert::parked).collect();
+    loop {
+        let (wanted, behind) = (page.wanted(), (after.0, after.1.as_str()));
+        let read = Delivery::parked(connection, bot_id, chat_id, behind, wanted).await?;
+        after =
+            read.last().map(|(last, _)| (last.position, last.bot_id.clone())).unwrap_or_default();
+        let key = |(row, _): &(Delivery, _)| format!("{}|{}", row.position, row.bot_id);
+        if !page.take(read, key, convert::parked) {
+            break;
+        }
+    }
+    let (deliveries, next_page_token) = page.end(&filter);
     Ok(ListParkedDeliveriesResponse { deliveries, next_page_token })
 }
 

@@ -4,7 +4,11 @@ use api::chat::v1::{
     ListMessagesRequest, ListMessagesResponse, SendMessageRequest, SendMessageResponse,
     SubscribeRequest, SubscribeResponse,
 };
-use common::{database::types::Time, page, status::Problem};
+use common::{
+    database::types::Time,
+    page::{self, Page},
+    status::Problem,
+};
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
@@ -51,27 +55,26 @@ pub(super) async fn list(
     store: &Store,
     request: ListMessagesRequest,
 ) -> Result<ListMessagesResponse, Error> {
-    let size = page::size(request.page_size)?;
+    let mut page = Page::of(request.page_size)?;
     let chat_id = validate::id("chat_id", request.chat_id)?;
     let filter = format!("messages?chat={chat_id}");
-    let before = page::read(&request.page_token, &filter)?
+    let mut before = page::read(&request.page_token, &filter)?
         .map(|position| position.parse().map_err(|_| page::foreign()))
         .transpose()?;
     let connection = &mut store.connection().await?;
-    // One more than the page has tells whether another follows.
-    let mut messages = Message::before(connection, &chat_id, before, size + 1).await?;
-    if messages.is_empty() && Chat::by_id(connection, &chat_id).await?.is_none() {
+    loop {
+        let read = Message::before(connection, &chat_id, before, page.wanted()).await?;
+        before = read.last().map(|message| message.position);
+        let key = |message: &Message| message.position.to_string();
+        if !page.take(read, key, |message| convert::message(&message)) {
+            break;
+        }
+    }
+    if page.is_empty() && Chat::by_id(connection, &chat_id).await?.is_none() {
         return Err(Error::ChatNotFound(chat_id));
     }
-    let more = messages.len() > size;
-    messages.truncate(size);
-    let last = messages.last().filter(|_| more);
-    let next_page_token =
-        last.map(|last| page::token(&last.position.to_string(), &filter)).unwrap_or_default();
-    Ok(ListMessagesResponse {
-        messages: messages.iter().map(convert::message).collect(),
-        next_page_token,
-    })
+    let (messages, next_page_token) = page.end(&filter);
+    Ok(ListMessagesResponse { messages, next_page_token })
 }
 
 pub(super) async fn subscribe(

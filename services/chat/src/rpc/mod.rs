@@ -8,9 +8,12 @@ mod chats;
 mod convert;
 mod deliveries;
 mod import;
+mod made;
 mod messages;
 mod schedules;
 mod service;
+mod together;
 
 pub use bot_service::Bots;
+pub(crate) use made::in_place;
 pub use service::{Chats, Schedules};

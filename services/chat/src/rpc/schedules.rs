@@ -6,7 +6,11 @@ use api::chat::v1::{
     RunScheduleRequest, RunScheduleResponse, Schedule as Wire, UpdateScheduleRequest,
     UpdateScheduleResponse, schedule::When,
 };
-use common::{database::types::Time, page, status::Problem};
+use common::{
+    database::types::Time,
+    page::{self, Page},
+    status::Problem,
+};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use serde_json::json;
 use uuid::Uuid;
@@ -72,24 +76,26 @@ pub(super) async fn list(
     store: &Store,
     request: ListSchedulesRequest,
 ) -> Result<ListSchedulesResponse, Error> {
-    let size = page::size(request.page_size)?;
+    let mut page = Page::of(request.page_size)?;
     let chat_id = validate::optional_text("chat_id", request.chat_id, validate::ID_LENGTH)?;
     let filter = format!("schedules?chat={}", chat_id.as_deref().unwrap_or_default());
-    let after = page::read(&request.page_token, &filter)?.unwrap_or_default();
+    let mut after = page::read(&request.page_token, &filter)?.unwrap_or_default();
     let connection = &mut store.connection().await?;
-    // One more than the page has tells whether another follows.
-    let mut schedules = Schedule::page(connection, chat_id.as_deref(), &after, size + 1).await?;
-    if schedules.is_empty()
+    loop {
+        let wanted = page.wanted();
+        let read = Schedule::page(connection, chat_id.as_deref(), &after, wanted).await?;
+        after = read.last().map(|last| last.id.clone()).unwrap_or_default();
+        if !page.take(read, |schedule| schedule.id.clone(), convert::schedule) {
+            break;
+        }
+    }
+    if page.is_empty()
         && let Some(chat_id) = chat_id
         && Chat::by_id(connection, &chat_id).await?.is_none()
     {
         return Err(Error::ChatNotFound(chat_id));
     }
-    let more = schedules.len() > size;
-    schedules.truncate(size);
-    let last = schedules.last().filter(|_| more);
-    let next_page_token = last.map(|last| page::token(&last.id, &filter)).unwrap_or_default();
-    let schedules = schedules.into_iter().map(convert::schedule).collect();
+    let (schedules, next_page_token) = page.end(&filter);
     Ok(ListSchedulesResponse { schedules, next_page_token })
 }
 

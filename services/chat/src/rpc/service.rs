@@ -1,6 +1,6 @@
 //! chat.v1.ChatService and chat.v1.ScheduleService: the tables of their methods.
 
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 
 use api::chat::v1::{
     CreateChatRequest, CreateChatResponse, CreateScheduleRequest, CreateScheduleResponse,
@@ -16,7 +16,7 @@ use api::chat::v1::{
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{chats, import, messages, schedules};
+use super::{chats, import, made::Made, messages, schedules, together::Together};
 use crate::{
     bus::Bus,
     limits::Room,
@@ -30,12 +30,13 @@ pub struct Chats {
     writer: Writer,
     feed: Feed,
     streams: Room,
+    pages: Arc<Together<ListChatsRequest, Result<Made, Status>>>,
 }
 
 impl Chats {
     /// The service on this store, with its writer, its feed, and room for so many subscribers.
-    pub(crate) const fn new(store: Store, writer: Writer, feed: Feed, streams: Room) -> Self {
-        Self { store, writer, feed, streams }
+    pub(crate) fn new(store: Store, writer: Writer, feed: Feed, streams: Room) -> Self {
+        Self { store, writer, feed, streams, pages: Together::new() }
     }
 }
 
@@ -62,7 +63,15 @@ impl ChatService for Chats {
         &self,
         request: Request<ListChatsRequest>,
     ) -> Result<Response<ListChatsResponse>, Status> {
-        self.store.reply(chats::list(&self.store, request.into_inner()).await)
+        let request = request.into_inner();
+        let page = self.pages.read(request.clone(), || {
+            let store = self.store.clone();
+            async move {
+                let page = chats::list(&store, request).await;
+                Made::of(&page.map_err(|error| store.refuse(error))?)
+            }
+        });
+        page.await.map(Made::response)
     }
 
     async fn update_chat(

@@ -1,6 +1,7 @@
 //! Listing chats: the order, the pages, and the tokens between them.
 
 use api::chat::v1::{Chat, ChatType};
+use futures_util::future::join_all;
 use testing::{Backend, TestDatabase, apply, both};
 
 use crate::{chats::assert_invalid, fixture::Fixture};
@@ -51,6 +52,24 @@ async fn pages_of_any_size_join_without_a_seam(backend: Backend) {
             assert_eq!(found, wanted, "{of:?}, {size} a page");
         }
     }
+}
+
+#[apply(both!)]
+async fn whoever_lists_sees_what_was_answered_before(backend: Backend) {
+    let fixture = Fixture::ready(backend).await;
+    // They all ask for the same page, and share reads of it.
+    let each = (0..16).map(|writer| {
+        let fixture = &fixture;
+        async move {
+            for n in 0..20 {
+                let jid = format!("{writer}-{n}");
+                fixture.chat(&jid).await;
+                let page = fixture.page(1_000, "", ChatType::Unspecified).await.unwrap();
+                assert!(jids(&page.chats).contains(&jid), "{jid} is not there");
+            }
+        }
+    });
+    join_all(each).await;
 }
 
 #[apply(both!)]

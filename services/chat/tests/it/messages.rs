@@ -192,6 +192,32 @@ async fn messages_are_read_newest_first_page_by_page(backend: Backend) {
 }
 
 #[apply(both!)]
+async fn a_page_of_large_messages_is_shorter_and_can_be_received(backend: Backend) {
+    const COUNT: usize = 150;
+    let fixture = Fixture::ready(backend).await;
+    let chat = fixture.chat("a").await;
+    let sent = (0..COUNT).map(|n| {
+        let body = format!("{n} {}", "x".repeat(60 * 1024));
+        fixture.send(SendMessageRequest { body, ..message(&chat, "") })
+    });
+    join_all(sent).await.into_iter().collect::<Result<Vec<_>, _>>().unwrap();
+    let (mut found, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = list(&fixture, &chat, 1_000, &token).await.unwrap();
+        assert!((1..COUNT).contains(&page.messages.len()), "{}", page.messages.len());
+        found.extend(page.messages.into_iter().map(|message| message.cursor));
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    // Each once.
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found.len(), COUNT);
+}
+
+#[apply(both!)]
 async fn a_chat_takes_its_messages_with_it(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;

@@ -19,6 +19,8 @@ use super::{CHANNELS, Scale, Stack, pgbench};
 
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];
 const PAGE: i32 = 50;
+/// Who read at once: as many as pgbench's clients.
+const READERS: usize = 16;
 /// Pages that are turned to reach one that is not the first.
 const DEEP: usize = 10;
 const CALLS: usize = 2_000;
@@ -36,7 +38,7 @@ pub async fn pages(scale: Scale) {
     let calls = (CALLS / scale.rows).max(16);
     let mut filled = 0;
     for size in SIZES {
-        let size = (size / scale.rows).max(600);
+        let size = (size / scale.rows).max(1_000);
         if size <= filled {
             continue;
         }
@@ -48,22 +50,38 @@ pub async fn pages(scale: Scale) {
             "ListChats ({PAGE}) of {size}: first page {first:.2} ms, page {DEEP} {deep:.2} ms"
         );
     }
-    let rate = rate(&stack, calls * 4).await;
-    print!("ListChats ({PAGE}), 16 in flight: {rate:.0} a second");
+    let pages = tokens(&stack).await;
+    let same = rate(&stack, &pages[..1], calls * 4).await;
+    let own = rate(&stack, &pages, calls * 4).await;
+    print!(
+        "ListChats ({PAGE}), 16 in flight: the first page {same:.0} a second, 16 pages {own:.0}"
+    );
     match pgbench::run(&stack.database, SCRIPT, 16, scale) {
-        Some(found) => println!("; pgbench {:.0}, ratio {:.2}", found.rate, rate / found.rate),
+        Some(found) => println!(
+            "; pgbench {:.0}, ratios {:.2} and {:.2}",
+            found.rate,
+            same / found.rate,
+            own / found.rate
+        ),
         None => println!("; there is no pgbench on the path"),
     }
 }
 
 /// A token that leads some pages in.
 async fn deep(stack: &Stack) -> String {
-    let (mut client, mut page_token) = (stack.client(), String::new());
-    for _ in 1..DEEP {
+    tokens(stack).await.swap_remove(DEEP - 1)
+}
+
+/// Tokens of as many pages as are read at once; the first one's is empty.
+async fn tokens(stack: &Stack) -> Vec<String> {
+    let (mut client, mut tokens) = (stack.client(), vec![String::new()]);
+    while tokens.len() < READERS {
+        let page_token = tokens.last().cloned().unwrap_or_default();
         let request = ListChatsRequest { page_size: PAGE, page_token, r#type: 0 };
-        page_token = client.list_chats(request).await.unwrap().into_inner().next_page_token;
+        let page = client.list_chats(request).await.unwrap().into_inner();
+        tokens.push(page.next_page_token);
     }
-    page_token
+    tokens
 }
 
 /// Milliseconds for a page, one after the other.
@@ -80,26 +98,28 @@ async fn cost(stack: &Stack, page_token: &str, calls: usize) -> f64 {
     started.elapsed().as_secs_f64() * 1e3 / calls as f64
 }
 
-/// Pages a second, sixteen at a time. They are encoded, sent and read; like pgbench's, this client
+/// Pages a second, one reader of each or all of the same. They are encoded, sent and read; like pgbench's, this client
 /// makes nothing of what it read, so that what is measured is the service.
-async fn rate(stack: &Stack, calls: usize) -> f64 {
+async fn rate(stack: &Stack, pages: &[String], calls: usize) -> f64 {
     let clients: Vec<_> = (0..CHANNELS).map(|_| Grpc::new(channel(stack.address))).collect();
     let started = Instant::now();
-    join_all((0..16).map(|number| {
+    join_all((0..READERS).map(|number| {
         let mut client = clients[number % clients.len()].clone();
+        let page_token = &pages[number % pages.len()];
         async move {
-            for _ in 0..calls / 16 {
-                assert!(read(&mut client).await > 1_000, "it is no page");
+            for _ in 0..calls / READERS {
+                assert!(read(&mut client, page_token).await > 1_000, "it is no page");
             }
         }
     }))
     .await;
-    (calls / 16 * 16) as f64 / started.elapsed().as_secs_f64()
+    (calls / READERS * READERS) as f64 / started.elapsed().as_secs_f64()
 }
 
 /// The size of a page.
-async fn read(client: &mut Grpc<Channel>) -> usize {
-    let request = ListChatsRequest { page_size: PAGE, ..Default::default() };
+async fn read(client: &mut Grpc<Channel>, page_token: &str) -> usize {
+    let page_token = page_token.to_owned();
+    let request = ListChatsRequest { page_size: PAGE, page_token, r#type: 0 };
     client.ready().await.unwrap();
     let path = PathAndQuery::from_static("/chat.v1.ChatService/ListChats");
     client.unary(Request::new(request), path, Unmade).await.unwrap().into_inner()

@@ -24,13 +24,13 @@ const PING: u8 = 6;
 const ACK: u8 = 1;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
-/// Fifty messages of the largest kind: a page is 3 MiB.
-const MESSAGES: usize = 50;
+/// Messages of the largest kind: a page of them is 2.5 MiB.
+const MESSAGES: usize = 40;
 const BODY: usize = 64 * 1024;
-/// Pages that are asked for on a connection: 625 MiB of them.
+/// Pages that are asked for on a connection: 500 MiB of them.
 const CALLS: u32 = 200;
 /// What `common::outbox` holds of them for one connection.
-const HELD: usize = 16 / 3;
+const HELD: usize = 6;
 
 /// A client that reads no answer, though it answers pings, for as long as it is connected.
 struct Unread {
