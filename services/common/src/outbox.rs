@@ -120,12 +120,16 @@ struct Taken {
 impl Taken {
     /// At once, or not at all.
     fn now(outbox: &Outbox, size: u32) -> Option<Self> {
+        // A stream's message too may be the first one in a long time: nobody stood still till now.
+        if outbox.is_empty() {
+            outbox.moves();
+        }
         let connection = Arc::clone(&outbox.room).try_acquire_many_owned(size).ok()?;
         let listener = Arc::clone(&outbox.shared.room).try_acquire_many_owned(size).ok()?;
         Some(Self { connection, listener })
     }
 
-    /// A part of it; all of it, where it is no more than that.
+    /// A part of it; nothing, where it is less than that.
     fn part(&mut self, size: usize) -> Option<Self> {
         Some(Self {
             connection: self.connection.split(size)?,
@@ -328,9 +332,6 @@ async fn put(answer: Response<Body>, outbox: Arc<Outbox>) -> Response<Body> {
     match made {
         Some(Ok(frame)) if frame.is_data() => {
             let bytes = frame.into_data().unwrap_or_default();
-            if body.outbox.is_empty() {
-                body.outbox.moves();
-            }
             body.taken = Taken::now(&body.outbox, size(&bytes));
             if body.taken.is_none() {
                 body.outbox.shared.tell();
