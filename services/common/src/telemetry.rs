@@ -34,7 +34,12 @@ pub struct TelemetryArgs {
 /// The directives of `--log` cannot be read.
 pub fn init(args: &TelemetryArgs) -> Result<(), ParseError> {
     let filter = EnvFilter::builder().parse(format!("{QUIET},{}", args.log))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // A log that nobody reads any more, or whose disk is full, is no reason to stop: told on
+        // standard error, it would be a panic of the task that logs.
+        .log_internal_errors(false);
     match args.log_format {
         LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),

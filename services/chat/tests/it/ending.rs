@@ -1,4 +1,5 @@
 //! SIGTERM, with the real binary: who probes is given the time to see it, and no call is lost.
+//! What ends around it, such as who reads its log, does not take it along.
 
 use api::chat::v1::{ListChatsRequest, chat_service_client::ChatServiceClient};
 use testing::{Backend, Process, apply, both, channel, eventually, health};
@@ -34,4 +35,19 @@ async fn it_serves_until_its_probers_have_seen_that_it_ends(backend: Backend) {
     list().await.unwrap();
     told(NotServing).await;
     assert!(process.ended().await.success());
+}
+
+#[apply(both!)]
+async fn a_log_that_nobody_reads_any_more_stops_nothing(backend: Backend) {
+    let fixture = Fixture::ready(backend).await;
+    let schema_url = format!("http://{}", fixture.schema);
+    let env = [("DATABASE_URL", fixture.database.url()), ("SCHEMA_URL", &schema_url)];
+    // Standard error is a pipe whose reader has ended.
+    let script = r#"exec "$0" serve 2> >(:)"#;
+    let arguments = ["-c", script, env!("CARGO_BIN_EXE_chat")];
+    let mut process = Process::start("/bin/bash", &arguments, &env);
+    let mut client = ChatServiceClient::new(channel(process.address("chat").await));
+    eventually("it serves", async || client.list_chats(ListChatsRequest::default()).await.ok())
+        .await;
+    assert!(process.terminate().await.success());
 }
