@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool::managed;
+use deadpool::managed::{self, QueueMode};
 use diesel::{
     Connection as _, ConnectionError, QueryResult, SqliteConnection,
     connection::SimpleConnection as _,
@@ -176,7 +176,9 @@ where
         }
         Ok(())
     });
-    match Pool::builder(manager).max_size(size).pre_recycle(fresh).build() {
+    // The connection that was used last is the one whose caches are warm.
+    let builder = Pool::builder(manager).max_size(size).queue_mode(QueueMode::Lifo);
+    match builder.pre_recycle(fresh).build() {
         Ok(pool) => pool,
         Err(BuildError::NoRuntimeSpecified) => unreachable!("no timeout is configured here"),
     }

@@ -1,4 +1,8 @@
 //! PostgreSQL's way: the whole batch in one statement.
+//!
+//! A lone message goes as plain values and not as arrays of one. How many rows an array holds is
+//! news to the planner each time, so it plans each batch anew, which takes longer than storing one
+//! message does; a statement of plain values keeps the plan that it has.
 
 use common::database::types::{Instant, Json, JsonDocument, Time};
 use diesel::{
@@ -21,12 +25,56 @@ pub(super) async fn store(
     batch: &[NewMessage],
 ) -> QueryResult<Vec<(String, i64)>> {
     for _ in 1..TRIES {
-        match Batch::from(batch).load(connection).await {
+        match store_once(connection, batch).await {
             Err(Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => {}
             result => return result,
         }
     }
-    Batch::from(batch).load(connection).await
+    store_once(connection, batch).await
+}
+
+async fn store_once(
+    connection: &mut AsyncPgConnection,
+    batch: &[NewMessage],
+) -> QueryResult<Vec<(String, i64)>> {
+    match batch {
+        [message] => Lone(message).load(connection).await,
+        batch => Batch::from(batch).load(connection).await,
+    }
+}
+
+/// A message that goes by itself.
+struct Lone<'a>(&'a NewMessage);
+
+impl QueryId for Lone<'_> {
+    type QueryId = Lone<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl Query for Lone<'_> {
+    type SqlType = (Text, BigInt);
+}
+
+impl QueryFragment<Pg> for Lone<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH given AS (SELECT ");
+        out.push_bind_param::<Text, _>(&self.0.id)?;
+        out.push_sql(" AS id, ");
+        out.push_bind_param::<Text, _>(&self.0.chat_id)?;
+        out.push_sql(" AS chat_id, ");
+        out.push_bind_param::<Text, _>(&self.0.sender)?;
+        out.push_sql(" AS sender, ");
+        out.push_bind_param::<Text, _>(&self.0.body)?;
+        out.push_sql(" AS body, ");
+        out.push_bind_param::<Nullable<Text>, _>(&self.0.reply_to)?;
+        out.push_sql(" AS reply_to, ");
+        out.push_bind_param::<JsonDocument, _>(&self.0.metadata)?;
+        out.push_sql(" AS metadata, ");
+        out.push_bind_param::<Instant, _>(&self.0.sent_at)?;
+        out.push_sql(" AS sent_at, 1 AS nth)");
+        out.push_sql(STORE);
+        Ok(())
+    }
 }
 
 /// The messages of a batch, column by column.
@@ -82,6 +130,10 @@ impl QueryFragment<Pg> for Batch<'_> {
         out.push_bind_param::<Array<JsonDocument>, _>(&self.metadata)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Instant>, _>(&self.sent_at)?;
+        out.push_sql(
+            ") WITH ORDINALITY \
+             AS given (id, chat_id, sender, body, reply_to, metadata, sent_at, nth))",
+        );
         out.push_sql(STORE);
         Ok(())
     }
@@ -89,15 +141,15 @@ impl QueryFragment<Pg> for Batch<'_> {
 
 /// Chats that others hold are left out (their messages try again), so that one long transaction
 /// elsewhere never makes this one wait while it holds the order of all messages.
-const STORE: &str = ") WITH ORDINALITY AS given (id, chat_id, sender, body, reply_to, metadata, sent_at, nth)), \
+const STORE: &str = ", \
 open AS ( \
 SELECT id FROM chats WHERE id IN (SELECT chat_id FROM given) FOR NO KEY UPDATE SKIP LOCKED), \
 stored AS ( \
 INSERT INTO messages (id, chat_id, sender, body, reply_to, metadata, sent_at) \
 SELECT given.id, chat_id, sender, body, reply_to, metadata, sent_at \
 FROM given JOIN open ON open.id = chat_id \
-WHERE reply_to IS NULL OR EXISTS (SELECT FROM messages AS answered \
-WHERE answered.id = given.reply_to AND answered.chat_id = given.chat_id) \
+WHERE reply_to IS NULL \
+OR chat_id = (SELECT answered.chat_id FROM messages AS answered WHERE answered.id = given.reply_to) \
 ORDER BY nth ON CONFLICT (id) DO NOTHING RETURNING id, chat_id, position, sent_at), \
 moved AS ( \
 UPDATE chats SET last_message_at = newest.sent_at \
