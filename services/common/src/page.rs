@@ -16,6 +16,8 @@ const BYTES: usize = 3 * 1024 * 1024;
 const LARGEST: usize = 1024 * 1024;
 /// Rows that are read at once, so that a page in the making is no larger than one that is made.
 const STEP: usize = 128;
+/// How many rows are read at once most often: for a page of the default size, and for a long one.
+pub const USUAL: [usize; 2] = [DEFAULT + 1, STEP];
 
 /// The layout below. Another one is another version, and old tokens are refused by name.
 const VERSION: u8 = 1;

@@ -19,6 +19,7 @@ use diesel_async::RunQueryDsl as _;
 
 use super::{
     chat::{Chat, ChatType},
+    first::first_asked,
     row::row_before,
     tables::chats,
 };
@@ -84,12 +85,10 @@ async fn walk(
     part: Part<'_>,
     limit: usize,
 ) -> QueryResult<Vec<Chat>> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     with_conn!(connection, c => {
         let mut query = chats::table
             .select(Chat::as_select())
             .order((chats::last_message_at.desc(), chats::created_at.desc(), chats::id.desc()))
-            .limit(limit)
             .into_boxed();
         if let Some(of) = of {
             query = query.filter(chats::chat_type.eq(of));
@@ -108,6 +107,6 @@ async fn walk(
                 ))
             }
         };
-        query.load(c).await
+        first_asked(limit, query).load(c).await
     })
 }

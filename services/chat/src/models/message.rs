@@ -13,7 +13,10 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl as _;
 
-use super::tables::messages;
+use super::{
+    first::{first, first_asked},
+    tables::messages,
+};
 
 /// A row of `messages`.
 #[derive(Clone, Debug, Queryable, Selectable)]
@@ -66,34 +69,34 @@ impl Message {
         limit: usize,
     ) -> QueryResult<Vec<Self>> {
         let before = before.unwrap_or(i64::MAX);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        with_conn!(connection, c => messages::table
-            .filter(messages::chat_id.eq(chat_id))
-            .filter(messages::position.lt(before))
-            .order(messages::position.desc())
-            .limit(limit)
-            .select(Self::as_select())
-            .load(c)
-            .await)
+        with_conn!(connection, c => {
+            let query = messages::table
+                .filter(messages::chat_id.eq(chat_id))
+                .filter(messages::position.lt(before))
+                .order(messages::position.desc())
+                .select(Self::as_select());
+            first_asked(limit, query).load(c).await
+        })
     }
 
-    /// At most `limit` messages after a position, of one chat or of all, oldest first.
+    /// At most `limit` messages after a position, of one chat or of all, oldest first. That limit
+    /// is one of few.
     pub async fn after(
         connection: &mut Connection,
         chat_id: Option<&str>,
         after: i64,
         limit: usize,
     ) -> QueryResult<Vec<Self>> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         with_conn!(connection, c => {
             let query = messages::table
                 .filter(messages::position.gt(after))
                 .order(messages::position)
-                .limit(limit)
                 .select(Self::as_select());
             match chat_id {
-                Some(chat_id) => query.filter(messages::chat_id.eq(chat_id)).load(c).await,
-                None => query.load(c).await,
+                Some(chat_id) => {
+                    first(limit, query.filter(messages::chat_id.eq(chat_id))).load(c).await
+                }
+                None => first(limit, query).load(c).await,
             }
         })
     }

@@ -11,6 +11,7 @@ pub mod claiming;
 pub mod clock;
 pub mod delivery;
 pub mod fanning;
+mod first;
 pub mod import;
 mod labels;
 pub mod listing;
