@@ -1,12 +1,13 @@
 //! Importing chats.
 
 use api::chat::v1::{
-    Chat, ChatType, ImportChatsRequest, ImportChatsResponse, get_chat_request::Key,
+    Chat, ChatType, ImportChatsRequest, ImportChatsResponse, ListChatsRequest,
+    get_chat_request::Key,
 };
 use common::convert::to_struct;
 use prost_types::{Struct, Timestamp};
 use serde_json::json;
-use testing::{Backend, apply, both};
+use testing::{Backend, apply, both, eventually};
 use tonic::Status;
 
 use crate::fixture::{Fixture, chat};
@@ -46,6 +47,41 @@ async fn an_import_keeps_what_it_is_given_and_leaves_the_rest(backend: Backend) 
     import(&fixture, [timed.clone()]).await.unwrap();
     let third = stored(&fixture, "a").await;
     assert_eq!(third, Chat { id: second.id, name: second.name, r#type: second.r#type, ..timed });
+}
+
+#[apply(both!)]
+async fn plans_for_few_chats_are_not_kept_for_many(backend: Backend) {
+    const MANY: usize = 20_000;
+    const READ: usize = 10;
+    let fixture = Fixture::ready(backend).await;
+    let list = async || {
+        let page = fixture.client().list_chats(ListChatsRequest::default()).await.unwrap();
+        page.into_inner().chats.len()
+    };
+    import(&fixture, [chat("a"), chat("b")]).await.unwrap();
+    if backend == Backend::Postgres {
+        fixture.database.execute("analyze chats").await;
+    }
+    // So often that PostgreSQL keeps its plan, which reads the whole of so small a table.
+    for _ in 0..READ {
+        assert_eq!(list().await, 2);
+    }
+    import(&fixture, (0..MANY).map(|n| chat(&n.to_string()))).await.unwrap();
+    for _ in 0..READ {
+        assert_eq!(list().await, 50);
+    }
+    if backend == Backend::Postgres {
+        // A connection tells what it read a second later, when it does something else.
+        let indexed = format!(
+            "select idx_scan from pg_stat_user_indexes \
+             where indexrelname = 'ix_chats_listing' and idx_scan >= {READ}"
+        );
+        eventually("every page was read by its index", async || {
+            let found = fixture.database.column(&indexed).await;
+            (!found.is_empty()).then_some(())
+        })
+        .await;
+    }
 }
 
 #[apply(both!)]
