@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use api::chat::v1::ListChatsRequest;
 use bytes::Buf as _;
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use testing::{Backend, channel};
 use tonic::{
     Request, Status,
@@ -15,15 +15,14 @@ use tonic::{
 };
 use tonic_prost::{ProstCodec, ProstEncoder};
 
-use super::{CHANNELS, Scale, Stack, pgbench};
+use super::{CHANNELS, Scale, Stack, TURNS, median, pgbench};
 
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];
 const PAGE: i32 = 50;
 /// Who read at once: as many as pgbench's clients.
 const READERS: usize = 16;
-/// Pages that are turned to reach one that is not the first.
-const DEEP: usize = 10;
-const CALLS: usize = 2_000;
+/// Chats that are passed at once on the way to a page amid all.
+const STRIDE: usize = 100;
 
 /// The same page as the service's own first query reads it.
 const SCRIPT: &str = "\
@@ -34,42 +33,74 @@ ORDER BY last_message_at DESC, created_at DESC, id DESC LIMIT 51;
 
 /// The cost of a page as chats come, and its rate beside pgbench's.
 pub async fn pages(scale: Scale) {
-    let stack = Stack::start(Backend::Postgres).await;
-    let calls = (CALLS / scale.rows).max(16);
-    let mut filled = 0;
+    let mut stacks = Vec::new();
     for size in SIZES {
-        let size = (size / scale.rows).max(1_000);
-        if size <= filled {
-            continue;
-        }
-        stack.fill(filled + 1, size).await;
-        filled = size;
-        let first = cost(&stack, "", calls).await;
-        let deep = cost(&stack, &deep(&stack).await, calls).await;
-        println!(
-            "ListChats ({PAGE}) of {size}: first page {first:.2} ms, page {DEEP} {deep:.2} ms"
-        );
+        let stack = Stack::start(Backend::Postgres).await;
+        let size = (size / scale.rows).max(SIZES[0]);
+        stack.fill(1, size).await;
+        stacks.push((size, stack));
     }
-    let pages = tokens(&stack).await;
-    let same = rate(&stack, &pages[..1], calls * 4).await;
-    let own = rate(&stack, &pages, calls * 4).await;
-    print!(
-        "ListChats ({PAGE}), 16 in flight: the first page {same:.0} a second, 16 pages {own:.0}"
-    );
-    match pgbench::run(&stack.database, SCRIPT, 16, scale) {
-        Some(found) => println!(
-            "; pgbench {:.0}, ratios {:.2} and {:.2}",
-            found.rate,
-            same / found.rate,
-            own / found.rate
-        ),
-        None => println!("; there is no pgbench on the path"),
+    costs(&stacks, scale).await;
+    if let Some((_, largest)) = stacks.last() {
+        rates(largest, scale).await;
     }
 }
 
-/// A token that leads some pages in.
-async fn deep(stack: &Stack) -> String {
-    tokens(stack).await.swap_remove(DEEP - 1)
+/// What one page costs, the first and one amid all, beside one client of pgbench's.
+async fn costs(stacks: &[(usize, Stack)], scale: Scale) {
+    let mut found = Vec::new();
+    for (size, stack) in stacks {
+        found.push((amid(stack, *size).await, Vec::new(), Vec::new(), Vec::new()));
+    }
+    for _ in 0..TURNS {
+        for ((_, stack), (amid, first, deep, bench)) in stacks.iter().zip(&mut found) {
+            first.push(cost(stack, "", scale.turn()).await);
+            deep.push(cost(stack, amid, scale.turn()).await);
+            bench.extend(pgbench::run(&stack.database, SCRIPT, 1, scale.turn()));
+        }
+    }
+    for ((size, _), (_, first, deep, bench)) in stacks.iter().zip(found) {
+        print!(
+            "ListChats ({PAGE}) of {size}: the first page {:.2} ms, one amid all {:.2} ms",
+            median(first),
+            median(deep)
+        );
+        match bench.len() {
+            0 => println!("; there is no pgbench on the path"),
+            _ => println!("; pgbench {:.2} ms", median(bench.iter().map(|b| b.latency).collect())),
+        }
+    }
+}
+
+/// Pages a second, beside as many clients of pgbench's.
+async fn rates(stack: &Stack, scale: Scale) {
+    let pages = tokens(stack).await;
+    let (mut same, mut own, mut bench) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        same.push(rate(READERS, stack, &pages[..1], scale.turn()).await);
+        own.push(rate(READERS, stack, &pages, scale.turn()).await);
+        bench.extend(pgbench::run(&stack.database, SCRIPT, READERS, scale.turn()));
+    }
+    let (same, own) = (median(same), median(own));
+    print!(
+        "ListChats ({PAGE}), {READERS} in flight: the first page {same:.0} a second, \
+         {READERS} pages {own:.0}"
+    );
+    if bench.is_empty() {
+        return println!();
+    }
+    let bench = median(bench.iter().map(|found| found.rate).collect());
+    println!("; pgbench {bench:.0}, ratios {:.2} and {:.2}", same / bench, own / bench);
+}
+
+/// A token that leads to a page in the middle of so many chats.
+async fn amid(stack: &Stack, size: usize) -> String {
+    let (mut client, mut page_token) = (stack.client(), String::new());
+    for _ in 0..size.div_ceil(2 * STRIDE) {
+        let request = ListChatsRequest { page_size: STRIDE as i32, page_token, r#type: 0 };
+        page_token = client.list_chats(request).await.unwrap().into_inner().next_page_token;
+    }
+    page_token
 }
 
 /// Tokens of as many pages as are read at once; the first one's is empty.
@@ -84,40 +115,36 @@ async fn tokens(stack: &Stack) -> Vec<String> {
     tokens
 }
 
-/// Milliseconds for a page, one after the other.
-async fn cost(stack: &Stack, page_token: &str, calls: usize) -> f64 {
-    let mut client = stack.client();
-    let request = ListChatsRequest { page_size: PAGE, page_token: page_token.into(), r#type: 0 };
-    for _ in 0..calls / 10 {
-        client.list_chats(request.clone()).await.unwrap();
-    }
-    let started = Instant::now();
-    for _ in 0..calls {
-        client.list_chats(request.clone()).await.unwrap();
-    }
-    started.elapsed().as_secs_f64() * 1e3 / calls as f64
+/// Milliseconds for a page, one after the other for a while.
+async fn cost(stack: &Stack, page_token: &str, scale: Scale) -> f64 {
+    1e3 / rate(1, stack, &[page_token.to_owned()], scale).await
 }
 
-/// Pages a second, one reader of each or all of the same. They are encoded, sent and read; like pgbench's, this client
-/// makes nothing of what it read, so that what is measured is the service.
-async fn rate(stack: &Stack, pages: &[String], calls: usize) -> f64 {
+/// Pages a second that so many read, each the next of those given. They are encoded, sent and
+/// read; like pgbench's, this client makes nothing of what it read, so that what is measured is the
+/// service.
+async fn rate(readers: usize, stack: &Stack, pages: &[String], scale: Scale) -> f64 {
     let clients: Vec<_> = (0..CHANNELS).map(|_| Grpc::new(channel(stack.address))).collect();
     let started = Instant::now();
-    join_all((0..READERS).map(|number| {
+    let reading = (0..readers).map(|number| {
         let mut client = clients[number % clients.len()].clone();
-        let page_token = &pages[number % pages.len()];
-        async move {
-            for _ in 0..calls / READERS {
-                assert!(read(&mut client, page_token).await > 1_000, "it is no page");
+        let page_token = pages[number % pages.len()].clone();
+        // A task of its own, as in any client that reads: no thread waits for another's.
+        tokio::spawn(async move {
+            let mut read = 0;
+            while started.elapsed() < scale.lasting {
+                assert!(page(&mut client, &page_token).await > 1_000, "it is no page");
+                read += 1;
             }
-        }
-    }))
-    .await;
-    (calls / READERS * READERS) as f64 / started.elapsed().as_secs_f64()
+            read
+        })
+    });
+    let read: u32 = try_join_all(reading).await.unwrap().into_iter().sum();
+    f64::from(read) / started.elapsed().as_secs_f64()
 }
 
 /// The size of a page.
-async fn read(client: &mut Grpc<Channel>, page_token: &str) -> usize {
+async fn page(client: &mut Grpc<Channel>, page_token: &str) -> usize {
     let page_token = page_token.to_owned();
     let request = ListChatsRequest { page_size: PAGE, page_token, r#type: 0 };
     client.ready().await.unwrap();

@@ -31,6 +31,9 @@ use tonic::transport::Channel;
 
 /// Connections of the client's. A server takes two hundred calls on one at a time.
 const CHANNELS: usize = 4;
+/// How often what is compared takes turns: a machine is not as fast now as it is in a minute, by
+/// more than they are apart.
+const TURNS: u32 = 5;
 
 /// How much of each: all of it, or as little as shows that it runs.
 #[derive(Clone, Copy)]
@@ -39,6 +42,13 @@ pub struct Scale {
     pub lasting: Duration,
     /// For what is counted in rows: one in so many of them.
     pub rows: usize,
+}
+
+impl Scale {
+    /// For one turn of all.
+    fn turn(self) -> Self {
+        Self { lasting: self.lasting / TURNS, ..self }
+    }
 }
 
 /// Both services on a database, with chats in it.
@@ -88,6 +98,12 @@ impl Stack {
         );
         self.database.execute(&sql).await;
     }
+}
+
+/// What the turns came to.
+fn median(mut found: Vec<f64>) -> f64 {
+    found.sort_by(f64::total_cmp);
+    found[found.len() / 2]
 }
 
 #[tokio::main]

@@ -13,7 +13,7 @@ use api::chat::v1::{Chat, CreateChatRequest, SendMessageRequest};
 use futures_util::future::try_join_all;
 use testing::Backend;
 
-use super::{Scale, Stack, pgbench};
+use super::{Scale, Stack, TURNS, median, pgbench};
 
 const CHATS: usize = 1_000;
 const BODY: &str = "The quick brown fox jumps over the lazy dog, and the dog sleeps on.";
@@ -30,10 +30,6 @@ UPDATE chats SET last_message_at = stored.sent_at FROM stored
 WHERE chats.id = stored.chat_id
 AND (last_message_at IS NULL OR last_message_at < stored.sent_at);
 ";
-
-/// How often one in flight and pgbench's one client take turns: a machine is not as fast now as it
-/// is in a minute, by more than they are apart.
-const TURNS: usize = 5;
 
 /// Beside pgbench, with the order of messages and, since that costs it most, without.
 pub async fn postgres(scale: Scale) {
@@ -58,11 +54,10 @@ pub async fn postgres(scale: Scale) {
 
 /// One in flight, and one client of pgbench's, in turn.
 async fn one(stack: &Stack, ids: &Arc<[String]>, scale: Scale) {
-    let scale = Scale { lasting: scale.lasting / TURNS as u32, ..scale };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        ours.push(send(stack, ids, 1, scale).await.1);
-        let Some(found) = pgbench::run(&stack.database, SCRIPT, 1, scale) else {
+        ours.push(send(stack, ids, 1, scale.turn()).await.1);
+        let Some(found) = pgbench::run(&stack.database, SCRIPT, 1, scale.turn()) else {
             println!("there is no pgbench on the path");
             return;
         };
@@ -74,11 +69,6 @@ async fn one(stack: &Stack, ids: &Arc<[String]>, scale: Scale) {
         "SendMessage, one in flight: {ours:.2} ms; pgbench, one client: {theirs:.2} ms, \
          {slower:.2} ms less"
     );
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }
 
 /// Beside the sqlite3 shell, which makes each message durable by itself.
