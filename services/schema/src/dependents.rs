@@ -27,6 +27,9 @@ use serde::Deserialize;
 pub const LEASE: Duration = Duration::from_secs(10);
 /// How often it is renewed.
 pub const RENEWAL: Duration = Duration::from_secs(3);
+/// How soon after there is a table all who watch are in it: whichever server they ask looks twice
+/// in that time.
+pub const GATHERING: Duration = Duration::from_secs(1);
 
 /// The advisory lock between registrations and steps.
 pub const LOCK: i32 = 0x5c4e_6a80;

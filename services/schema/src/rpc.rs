@@ -77,14 +77,16 @@ impl Service {
 
 type Watching<S> = (Pin<Box<S>>, Option<Lease>, Arc<Observer>);
 
-/// The next state for a watcher. A dependent hears of a schema at head only once it is registered,
-/// and then as it is since; and of itself alone.
+/// The next state for a watcher. A dependent hears of a schema that was brought to head only once
+/// it is registered, and then as it is since; and of itself alone. Where another tool brought it
+/// there, nobody can register before the first operation, which waits for who watches.
 async fn tell<S: Stream<Item = SchemaState>>(
     (mut states, mut lease, observer): Watching<S>,
 ) -> Option<(Result<WatchResponse, Status>, Watching<S>)> {
     let mut state = states.next().await?;
     if let Some(lease) = &mut lease {
         if state.at_head
+            && state.epoch > 0
             && lease.settle().await
             && let Ok(since) = observer.current().await
         {

@@ -67,6 +67,10 @@ pub(super) async fn run(
         "operation started"
     );
     warn_of_force(&operation, &broken);
+    if history.last_operation.is_none() && threats.iter().any(Option::is_some) {
+        // Until now there was no table to register in. Each step looks again.
+        tokio::time::sleep(dependents::GATHERING).await;
+    }
 
     let work = Work { operations, request, events, operation: &operation, deadline, steps_total };
     let result = work.steps(&mut session, revisions.into_iter().zip(threats)).await;
