@@ -30,10 +30,13 @@ pub(super) async fn run(
     if operations.stopping.is_cancelled() {
         return Err(not_begun());
     }
-    if let Some(state) = nothing_to_do(operations, request).await? {
+    let mut connection = operations.observer.connection().await?;
+    let before = History::read(&mut connection, operations.observer.line()).await?;
+    if let Some(state) = nothing_to_do(operations, request, &before, &mut connection).await? {
         finished(events, state);
         return Ok(());
     }
+    drop(connection);
     // What others did while this one waited counts: the state is read anew.
     let (mut session, mut connection, history) = hold(operations, deadline).await?;
     let revisions = steps(operations, request, &history, &mut connection).await?;
@@ -67,8 +70,8 @@ pub(super) async fn run(
         "operation started"
     );
     warn_of_force(&operation, &broken);
-    if history.last_operation.is_none() && threats.iter().any(Option::is_some) {
-        // Until now there was no table to register in. Each step looks again.
+    if before.last_operation.is_none() && threats.iter().any(Option::is_some) {
+        // There was no table to register in. Each step looks again.
         tokio::time::sleep(dependents::GATHERING).await;
     }
 
@@ -105,18 +108,18 @@ pub(super) fn count(steps: usize) -> u32 {
 async fn nothing_to_do(
     operations: &Operations,
     request: &Request,
+    history: &History,
+    connection: &mut Connection,
 ) -> Result<Option<SchemaState>, OperationError> {
-    let mut connection = operations.observer.connection().await?;
-    let history = History::read(&mut connection, operations.observer.line()).await?;
-    let state = operations.observer.state(&mut connection, &history).await?;
+    let state = operations.observer.state(connection, history).await?;
     if state.running.is_some() || state.last_failure.is_some() {
         return Ok(None);
     }
-    let steps = steps(operations, request, &history, &mut connection).await?;
+    let steps = steps(operations, request, history, connection).await?;
     if !steps.is_empty() {
         return Ok(None);
     }
-    plan::permit(&operations.observer, request, &history, &[], &mut connection).await?;
+    plan::permit(&operations.observer, request, history, &[], connection).await?;
     Ok(Some(state))
 }
 

@@ -219,19 +219,27 @@ async fn one_that_came_before_the_first_upgrade_is_known_after_it(backend: Backe
 
 #[apply(both!)]
 async fn the_first_operation_on_another_tools_database_waits_for_who_watches(backend: Backend) {
-    let database = backend.at_head().await;
-    let here = Server::start(&database).await;
-    let there = Server::start(&database).await;
-    let head = here.current().await.head;
-    let mut one = watch(&here, "one", &head).await;
-    assert!(next(&mut one).await.at_head);
-    // There is no table to be in yet.
-    assert!(names(&there).await.is_empty());
-    let refusal = downgrade(&there, down("-1", false)).await.unwrap_err();
-    assert_eq!(reason(&refusal), "DEPENDENTS_WOULD_BREAK");
-    assert!(info(&refusal, "dependents").contains("chat/one"), "{refusal}");
-    assert!(here.current().await.at_head);
-    assert_eq!(names(&there).await, ["one"]);
+    let alembics = "drop table __diesel_schema_migrations; \
+                    create table alembic_version (version_num varchar(32) primary key); \
+                    insert into alembic_version values ";
+    for by_alembic in [false, true] {
+        let database = backend.at_head().await;
+        let here = Server::start(&database).await;
+        let there = Server::start(&database).await;
+        let head = here.current().await.head;
+        if by_alembic {
+            database.execute(&format!("{alembics} ('{head}')")).await;
+        }
+        let mut one = watch(&here, "one", &head).await;
+        assert!(next(&mut one).await.at_head);
+        // There is no table to be in yet.
+        assert!(names(&there).await.is_empty());
+        let refusal = downgrade(&there, down("-1", false)).await.unwrap_err();
+        assert_eq!(reason(&refusal), "DEPENDENTS_WOULD_BREAK");
+        assert!(info(&refusal, "dependents").contains("chat/one"), "{refusal}");
+        assert!(here.current().await.at_head);
+        assert_eq!(names(&there).await, ["one"]);
+    }
 }
 
 #[apply(both!)]
