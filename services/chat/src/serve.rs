@@ -118,7 +118,8 @@ pub async fn serve(
     stopping: CancellationToken,
 ) -> Result<(), Error> {
     let limits = config.limits;
-    let database = Database::new(&config.database, "schemagate-chat", limits.connections.get());
+    let size = limits.connections.get();
+    let database = Database::by_index(&config.database, "schemagate-chat", size);
     let gate = gate(&config, &database).await.map_err(Error::SchemaUrl)?;
     let drained = CancellationToken::new();
     let judging = tokio::spawn(gate.clone().run(drained.clone()));

@@ -48,12 +48,6 @@ impl Store {
         }
     }
 
-    /// Has every statement planned anew: a connection of PostgreSQL's keeps plans that suited the
-    /// tables when they were made, until it analyses them by itself, a minute later.
-    pub fn plan_anew(&self) {
-        self.database.renew();
-    }
-
     /// The gate in front of the rpcs.
     pub const fn gate(&self) -> &Gate {
         &self.gate

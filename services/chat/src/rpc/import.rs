@@ -28,8 +28,6 @@ const BATCH: usize = 500;
 const TOLD: usize = 100;
 /// Characters of a refused row's field and message that are told: both may hold what it held.
 const TOLD_LENGTH: usize = 300;
-/// New chats that make another table of a small one: what read all of that would read all of this.
-const MANY: u64 = 1_000;
 /// How often the log says how far an import is.
 const PROGRESS: Duration = Duration::from_secs(5);
 
@@ -44,9 +42,6 @@ pub(super) async fn import(
     }
     import.store_batch().await?;
     let ImportChatsResponse { created, updated, failed, .. } = import.done;
-    if created >= MANY {
-        store.plan_anew();
-    }
     tracing::info!(created, updated, failed, "import finished");
     Ok(import.done)
 }

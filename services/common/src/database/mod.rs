@@ -43,6 +43,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// a short one, and short enough that callers are told before every connection waits too.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What keeps PostgreSQL from reading the whole of a table that has an index for what is asked. It
+/// does so while a table is small, and keeps the plan until it analyses the table by itself, up to
+/// a minute after it grew
+/// (<https://www.postgresql.org/docs/current/runtime-config-query.html>). Where it must, it takes
+/// that for costly enough to compile the query, which costs more than running it.
+const BY_INDEX: &str = "SET enable_seqscan = off; SET jit = off";
+
 /// How long a connection of SQLite's waits for another one's write.
 const SQLITE_BUSY: Duration = Duration::from_secs(5);
 
@@ -99,11 +106,20 @@ impl Database {
     ///
     /// `application` names this service to the database's administrator.
     pub fn new(url: &DatabaseUrl, application: &str, size: usize) -> Self {
+        Self::set_up(url, application, size, "")
+    }
+
+    /// The same for a service whose every query has an index: it is used however small a table is.
+    pub fn by_index(url: &DatabaseUrl, application: &str, size: usize) -> Self {
+        Self::set_up(url, application, size, BY_INDEX)
+    }
+
+    fn set_up(url: &DatabaseUrl, application: &str, size: usize, settings: &'static str) -> Self {
         let renewed = Arc::new(Mutex::new(Instant::now()));
         let pool = match url {
             DatabaseUrl::Postgres(server) => {
                 let server = server.named(application);
-                let connect = move || postgres(server.clone()).boxed();
+                let connect = move || postgres(server.clone(), settings).boxed();
                 Pools::Postgres(pool(size, &renewed, || {}, connect))
             }
             DatabaseUrl::Sqlite { path, read_only } => {
@@ -184,14 +200,14 @@ where
     }
 }
 
-async fn postgres(server: Postgres) -> diesel::ConnectionResult<AsyncPgConnection> {
+async fn postgres(server: Postgres, settings: &str) -> diesel::ConnectionResult<AsyncPgConnection> {
     let (client, connection) =
         server.connect().await.map_err(|error| ConnectionError::BadConnection(chain(&error)))?;
     let mut connection =
         AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
-    let patience = format!("SET lock_timeout = {}", LOCK_PATIENCE.as_millis());
+    let patience = LOCK_PATIENCE.as_millis();
     connection
-        .batch_execute(&patience)
+        .batch_execute(&format!("SET lock_timeout = {patience}; {settings}"))
         .await
         .map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(connection)
