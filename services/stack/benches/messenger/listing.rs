@@ -87,7 +87,7 @@ async fn rates(stack: &Stack, scale: Scale) {
          {READERS} pages {own:.0}"
     );
     if bench.is_empty() {
-        return println!();
+        return println!("; there is no pgbench on the path");
     }
     let bench = median(bench.iter().map(|found| found.rate).collect());
     println!("; pgbench {bench:.0}, ratios {:.2} and {:.2}", same / bench, own / bench);
