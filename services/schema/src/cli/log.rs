@@ -10,7 +10,7 @@ use common::{
 };
 
 use super::client::Client;
-use crate::state::{kind_words, name};
+use crate::display::{kind_name as kind_words, revision_name as name};
 
 /// The longest page there is.
 const PAGE: usize = 1_000;
