@@ -6,7 +6,7 @@ use squawk_syntax::{
     ast::{self, AstNode as _},
 };
 
-use crate::plan::Name;
+use crate::plan::name_of;
 
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum StatementMode {
@@ -45,8 +45,8 @@ impl StatementMode {
         match SourceFile::parse(statement.text).tree().stmts().next() {
             Some(ast::Stmt::CreateIndex(create)) => {
                 // An index is in the schema of its table, and its name cannot be qualified.
-                Name::of(create.index())
-                    .zip(Name::of(create.table_relation_name()))
+                name_of(create.index())
+                    .zip(name_of(create.table_relation_name()))
                     .map_or(Self::Autocommit, |(index, table)| {
                         Self::CreateIndexConcurrently(table.sibling(index.name).quoted())
                     })

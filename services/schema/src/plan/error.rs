@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use common::database::Unavailable;
+use revisions::TargetError;
 
-use crate::{observer::ReadError, target::TargetError};
+use crate::observer::ReadError;
 
 /// Why nothing can be planned. Lists of revisions are for people.
 #[derive(Clone, Debug, thiserror::Error)]

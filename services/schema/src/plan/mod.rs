@@ -24,17 +24,18 @@ mod steps;
 mod touches;
 mod types;
 
+use ::sql::Dialect;
 use api::schema::v1::{PlanResponse, PlanStep};
 use common::database::Connection;
 use diesel::QueryResult;
-use revisions::{Dialect, Revision, hex};
+use revisions::{Direction, Revision, Target};
 use sha2::{Digest as _, Sha256};
 
-use crate::{engine::Direction, observer::Observer, store::History, target::Target};
+use crate::{observer::Observer, store::History};
 
 pub use error::PlanError;
 pub use losses::Loss;
-pub use sql::Name;
+pub use sql::name_of;
 pub use steps::{breaking_changes, broken_names, steps};
 use steps::broken;
 
@@ -157,6 +158,6 @@ impl<'a> Plan<'a> {
         if let Some((step, done)) = self.resumed {
             part(&format!("{step} {done}"));
         }
-        Ok(hex(&hash.finalize()))
+        Ok(hex::encode(hash.finalize()))
     }
 }

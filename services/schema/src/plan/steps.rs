@@ -3,15 +3,13 @@
 
 use api::schema::v1::{Dependent, SchemaState, Status};
 use common::database::Connection;
-use revisions::Revision;
+use revisions::{Direction, Revision, Target};
 
 use super::PlanError;
 use crate::{
-    engine::Direction,
     observer::Observer,
     state,
     store::{BreakingChange, History, StepKind, dependents, steps},
-    target::Target,
 };
 
 /// The revisions between the current one and a target, as they would run; none where it is reached.

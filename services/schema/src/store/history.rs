@@ -13,6 +13,7 @@ use common::{
 };
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use revisions::RevisionSet;
 use serde::Deserialize;
 
 use self::rows::Row;
@@ -21,7 +22,6 @@ use super::{
     checkpoint::Checkpoint, kinds::{Outcome, StepKind}, layout::NewerLayout, operations::Operation,
     tables::alembic_version,
 };
-use crate::line::Line;
 
 /// One snapshot of the bookkeeping.
 #[derive(Clone, Debug, Default)]
@@ -77,8 +77,8 @@ impl History {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn read(connection: &mut Connection, line: &Line) -> QueryResult<Self> {
-        Self::read_from(connection, line, &mut Tables::default()).await
+    pub async fn read(connection: &mut Connection, revisions: &RevisionSet) -> QueryResult<Self> {
+        Self::read_from(connection, revisions, &mut Tables::default()).await
     }
 
     /// Reads one snapshot, in one statement where the tables are the `known` ones.
@@ -87,7 +87,7 @@ impl History {
     /// The database cannot be read.
     pub async fn read_from(
         connection: &mut Connection,
-        line: &Line,
+        revisions: &RevisionSet,
         known: &mut Tables,
     ) -> QueryResult<Self> {
         let mut history = Self::default();
@@ -99,7 +99,7 @@ impl History {
         history.forced_past.sort();
         let is_ours = !history.applied.is_empty() || history.last_operation.is_some();
         if known.alembic && !is_ours {
-            history.take_from_alembic(alembic(connection).await?, line);
+            history.take_from_alembic(alembic(connection).await?, revisions);
         }
         Ok(history)
     }
@@ -123,9 +123,9 @@ impl History {
     }
 
     /// Takes Alembic's current revision and all before it as applied, where it is a held one.
-    fn take_from_alembic(&mut self, version: Option<String>, line: &Line) {
-        if let Some(version) = version.filter(|version| line.get(version).is_some()) {
-            let ids = line.iter().map(|revision| revision.id.to_string());
+    fn take_from_alembic(&mut self, version: Option<String>, revisions: &RevisionSet) {
+        if let Some(version) = version.filter(|version| revisions.get(version).is_some()) {
+            let ids = revisions.iter().map(|revision| revision.id.to_string());
             self.applied = ids.filter(|id| *id <= version).collect();
             self.is_from_alembic = true;
         }
