@@ -105,7 +105,7 @@ pub trait Session: Send {
     async fn index_state(&mut self, name: &str) -> Result<IndexState, EngineError>;
 }
 
-impl dyn Session {
+impl dyn Session + '_ {
     /// Runs a step: all of it with its bookkeeping, or nothing. A revision without a transaction runs
     /// from its checkpoint, statement by statement.
     ///

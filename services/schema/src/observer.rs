@@ -34,7 +34,6 @@ use crate::{
 
 pub use error::{InspectError, ReadError};
 pub use inspector::Inspector;
-pub use watch::Watcher;
 
 /// The shortest time between two reads, for each caller that they serve. A crowd arrives over some
 /// milliseconds, its next calls as the last ones are answered, and one read can serve all that

@@ -62,7 +62,7 @@ pub async fn describe(
     target: &Target,
 ) -> Result<PlanResponse, PlanError> {
     let mut connection = observer.connection().await?;
-    let history = History::read(&mut connection, observer.line()).await?;
+    let history = History::read(&mut connection, observer.revisions()).await?;
     let steps = steps(observer, direction, target, &history, &mut connection).await?;
     let mut plan = Plan::new(direction, &history, &steps);
     let reading = plan.read(&mut connection).await?;
