@@ -33,12 +33,14 @@ class Proxy:
         self._generation += 1
 
     def close(self) -> None:
-        def stop() -> None:
-            for task in asyncio.all_tasks(self._loop):
+        async def stop() -> None:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
                 task.cancel()
-            self._loop.call_soon(self._loop.stop)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._loop.stop()
 
-        self._loop.call_soon_threadsafe(stop)
+        asyncio.run_coroutine_threadsafe(stop(), self._loop)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         generation = self._generation
