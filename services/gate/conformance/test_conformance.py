@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from proxy import Proxy
 from subjects import SUBJECTS, Subject
 from world import (

@@ -18,6 +18,7 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+
 from subjects import Subject
 
 ROOT = Path(__file__).parents[3]

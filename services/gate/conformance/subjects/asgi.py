@@ -2,9 +2,9 @@
 
 import uvicorn
 from fastapi import FastAPI
-from settings import GATE, PORT
-
 from schemagate_gate.asgi import GateMiddleware
+
+from settings import GATE, PORT
 
 app = FastAPI()
 app.add_middleware(GateMiddleware, **GATE)

@@ -7,8 +7,9 @@ from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
 from django.urls import path
-from settings import GATE, PORT
 from werkzeug.serving import make_server
+
+from settings import GATE, PORT
 
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],

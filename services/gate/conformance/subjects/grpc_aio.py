@@ -4,10 +4,10 @@ import asyncio
 import signal
 
 import grpc
-from settings import GATE, PORT
-
 from schemagate_gate import AsyncGate
 from schemagate_gate.grpc_interceptors import AsyncGateInterceptor
+
+from settings import GATE, PORT
 
 
 async def work(request: bytes, context: grpc.aio.ServicerContext) -> bytes:

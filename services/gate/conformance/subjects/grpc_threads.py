@@ -4,10 +4,10 @@ import signal
 from concurrent import futures
 
 import grpc
-from settings import GATE, PORT
-
 from schemagate_gate import Gate
 from schemagate_gate.grpc_interceptors import GateInterceptor
+
+from settings import GATE, PORT
 
 with Gate(**GATE) as gate:
     server = grpc.server(futures.ThreadPoolExecutor(4), interceptors=[GateInterceptor(gate)])

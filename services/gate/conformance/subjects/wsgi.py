@@ -4,10 +4,10 @@ import signal
 import sys
 
 from flask import Flask
-from settings import GATE, PORT
+from schemagate_gate.wsgi import GateMiddleware
 from werkzeug.serving import make_server
 
-from schemagate_gate.wsgi import GateMiddleware
+from settings import GATE, PORT
 
 app = Flask(__name__)
 app.wsgi_app = GateMiddleware(app.wsgi_app, **GATE)  # type: ignore[method-assign]
