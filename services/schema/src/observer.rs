@@ -26,10 +26,7 @@ use tokio::{
 use crate::{
     engine::Engine,
     state::{self, Snapshot},
-    store::{
-        self, History, Outcome,
-        history::Tables,
-    },
+    store::{History, Outcome, history::Tables, listing},
 };
 
 pub use error::{InspectError, ReadError};
@@ -197,7 +194,7 @@ impl Observer {
         count: usize,
     ) -> Result<Vec<Operation>, ReadError> {
         let mut connection = self.connection().await?;
-        let rows = store::operations::list(&mut connection, before, count).await?;
+        let rows = listing::list_operations(&mut connection, before, count).await?;
         let has_unfinished = rows.iter().any(|(row, _)| row.outcome == Outcome::Running);
         let is_locked = has_unfinished && self.engine.is_locked(&mut connection).await?;
         Ok(rows.iter().map(|(row, past)| state::operation(row, past, is_locked)).collect())

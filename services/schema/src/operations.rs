@@ -1,6 +1,7 @@
 //! Operations: an Upgrade or a Downgrade belongs to the server, not to its caller. It runs in a
 //! task of its own, one at a time across all servers; callers that ask for the same join it.
 
+mod alembic;
 mod error;
 mod events;
 mod lock;

@@ -29,7 +29,7 @@ use crate::{
 };
 
 use lease::Lease;
-use problem::status;
+use problem::{logged, status};
 use validate::{
     downgrade_target, duration, repair_revision, require_admin_for_force, stamp_revision,
     upgrade_target,
@@ -99,7 +99,7 @@ impl SchemaService for Service {
         &self,
         _: Request<CurrentRequest>,
     ) -> Result<Response<CurrentResponse>, Status> {
-        let state = self.observer.current().await.map_err(status)?;
+        let state = self.observer.current().await.map_err(logged)?;
         Ok(Response::new(CurrentResponse { state: Some(state) }))
     }
 
@@ -116,7 +116,7 @@ impl SchemaService for Service {
             }
             None => None,
         };
-        let responses = watch::responses(&self.observer, lease).await.map_err(status)?;
+        let responses = watch::responses(&self.observer, lease).await.map_err(logged)?;
         let shutdown = self.shutdown.clone().cancelled_owned();
         let end = async { Err(status(OperationError::Shutdown("watch another replica".into()))) };
         let responses = responses.take_until(shutdown).chain(stream::once(end));
@@ -197,7 +197,7 @@ impl SchemaService for Service {
     }
 
     async fn verify(&self, _: Request<VerifyRequest>) -> Result<Response<VerifyResponse>, Status> {
-        let unavailable = |error| status(ReadError::from(error));
+        let unavailable = |error| logged(ReadError::from(error));
         let mut connection = self.observer.connection().await.map_err(unavailable)?;
         let held = self.observer.revisions();
         let drift = self.observer.inspector().verify(&mut connection, held).await;
@@ -215,7 +215,7 @@ impl SchemaService for Service {
         require_admin_for_force(&extensions, force, false)?;
         let revision = stamp_revision(&revision, self.observer.revisions())?;
         let state = self.operations.stamp(&revision, force, actor(&extensions)).await;
-        Ok(Response::new(StampResponse { state: Some(state.map_err(logged)?) }))
+        Ok(Response::new(StampResponse { state: Some(state.map_err(failed)?) }))
     }
 
     async fn repair(
@@ -225,12 +225,12 @@ impl SchemaService for Service {
         let (_, extensions, RepairRequest { revision }) = request.into_parts();
         repair_revision(&revision)?;
         let state = self.operations.repair(&revision, actor(&extensions)).await;
-        Ok(Response::new(RepairResponse { state: Some(state.map_err(logged)?) }))
+        Ok(Response::new(RepairResponse { state: Some(state.map_err(failed)?) }))
     }
 }
 
-/// The answer to a call whose operation runs in no task of its own that logs its end.
-fn logged(error: OperationError) -> Status {
+/// The answer to a Stamp or a Repair, which run within their call.
+fn failed(error: OperationError) -> Status {
     error.log();
     status(error)
 }

@@ -10,6 +10,7 @@ pub mod forced;
 pub mod history;
 pub mod kinds;
 pub mod layout;
+pub mod listing;
 pub mod operations;
 pub mod stamp;
 pub mod steps;

@@ -143,12 +143,11 @@ impl OperationError {
             return;
         }
         match self {
-            Self::Read(_)
-            | Self::Session(EngineError::Bookkeeping(_) | EngineError::NewerLayout(_))
-            | Self::Step(_)
-            | Self::Panicked => tracing::error!(error = %self, "operation failed"),
-            Self::Session(_) | Self::Shutdown(_) => {
-                tracing::warn!(error = %self, "operation did not complete");
+            Self::Session(EngineError::Contended(_))
+            | Self::Step(StepError { error: EngineError::Contended(_), .. })
+            | Self::Shutdown(_) => tracing::warn!(error = %self, "operation did not complete"),
+            Self::Read(_) | Self::Session(_) | Self::Step(_) | Self::Panicked => {
+                tracing::error!(error = %self, "operation failed");
             }
             Self::Plan(_)
             | Self::Dependents(_)

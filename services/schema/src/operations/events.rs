@@ -81,3 +81,8 @@ impl Events {
         })
     }
 }
+
+/// A number of steps, as events have it.
+pub(super) fn count(steps: usize) -> u32 {
+    u32::try_from(steps).unwrap_or(u32::MAX)
+}

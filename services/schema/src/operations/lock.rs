@@ -6,7 +6,7 @@ use backon::{BackoffBuilder as _, ExponentialBuilder};
 use common::database::Connection;
 use tokio::time::Instant;
 
-use super::{OperationError, Operations, stamp};
+use super::{OperationError, Operations, alembic::take_over_alembic};
 use crate::{
     engine::{EngineError, Session},
     store::{self, History, Outcome},
@@ -59,7 +59,7 @@ async fn prepare(
         record_interrupted(operations, connection, &history).await?;
     }
     if history.is_from_alembic {
-        stamp::take_over_alembic(connection, &history).await?;
+        take_over_alembic(connection, &history).await?;
     }
     let has_changed = is_interrupted || history.is_from_alembic;
     Ok(if has_changed { History::read(connection, revisions).await? } else { history })

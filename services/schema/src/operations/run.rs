@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     OperationError, Operations, Request,
-    events::Events,
+    events::{Events, count},
     lock::{Locked, acquire_lock, check_layout, not_begun, pause_or_give_up},
     permission::check_permission,
     steps::StepRunner,
@@ -99,10 +99,6 @@ pub(super) fn log_forced(operation: &Operation, dependents: &[String]) {
 
 fn send_finished(events: &Events, state: SchemaState) {
     events.send(Kind::Finished, Event { state: Some(state), fraction: 1.0, ..Event::default() });
-}
-
-pub(super) fn count(steps: usize) -> u32 {
-    u32::try_from(steps).unwrap_or(u32::MAX)
 }
 
 /// The state, where nothing runs and the target is reached. To say so needs neither the lock nor a

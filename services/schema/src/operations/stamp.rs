@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use api::schema::v1::SchemaState;
 use catalog::{Catalog, nearest, text_in_boolean_columns};
 use common::database::Connection;
-use diesel::QueryResult;
 use revisions::RevisionSet;
 use tokio::time::Instant;
 
@@ -21,9 +20,6 @@ use crate::{
         stamp::stamp,
     },
 };
-
-/// The actor of a stamp that takes over Alembic's history.
-const ALEMBIC: &str = "alembic_version";
 
 impl Operations {
     /// Records that the database is at a held revision, and at every older one; with an empty
@@ -118,18 +114,6 @@ impl Operations {
             matching: other.map(|other| other.revision.clone()),
         })
     }
-}
-
-/// Records as ours what Alembic's history says is applied.
-pub(super) async fn take_over_alembic(
-    connection: &mut Connection,
-    history: &History,
-) -> QueryResult<()> {
-    let revision = history.current();
-    let operation = Operation::new(OperationKind::Stamp, "", revision, ALEMBIC);
-    stamp(connection, &operation, &BTreeSet::new(), &history.applied, &[]).await?;
-    tracing::info!(revision, "history of Alembic taken over");
-    Ok(())
 }
 
 fn up_to(held: &RevisionSet, revision: &str) -> BTreeSet<String> {

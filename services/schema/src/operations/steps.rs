@@ -9,9 +9,8 @@ use tokio::time::Instant;
 
 use super::{
     OperationError, Operations, Request,
-    events::Events,
+    events::{Events, count},
     lock::pauses,
-    run::count,
 };
 use crate::{
     engine::{CommitGuard, EngineError, ReportProgress, Session, Step},
@@ -111,6 +110,9 @@ impl StepRunner<'_> {
                         duration_ms = duration.as_millis(),
                         "step committed"
                     );
+                    if self.operations.shutdown.is_cancelled() {
+                        tracing::info!(%revision, direction, "finished the step in progress");
+                    }
                     return Ok(());
                 }
                 // A shutdown leaves no time to wait for a lock.

@@ -9,6 +9,7 @@ use api::schema::v1::{
 use common::{convert::timestamp, page, status::Problem};
 use revisions::RevisionSet;
 
+use super::problem::logged;
 use crate::{observer::Observer, store::History};
 
 /// One page of the revisions that are held or were ever applied, oldest first.
@@ -21,7 +22,7 @@ pub async fn revisions(
 ) -> Result<ListRevisionsResponse, Problem> {
     let size = page::size(request.page_size)?;
     let after: String = page::read(&request.page_token, "revisions")?.unwrap_or_default();
-    let history = observer.history().await?;
+    let history = observer.history().await.map_err(logged)?;
     let held = observer.revisions();
     let known: BTreeSet<&str> = held
         .iter()
@@ -69,7 +70,7 @@ pub async fn operations(
 ) -> Result<ListOperationsResponse, Problem> {
     let size = page::size(request.page_size)?;
     let before = page::read(&request.page_token, "operations")?;
-    let mut operations = observer.operations(before, size + 1).await?;
+    let mut operations = observer.operations(before, size + 1).await.map_err(logged)?;
     let more = operations.len() > size;
     operations.truncate(size);
     let next_page_token = match operations.last() {

@@ -17,9 +17,14 @@ use crate::{
 /// When to try again where nothing says better.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
+/// Logs the cause, which no caller receives.
+pub fn logged(error: ReadError) -> Problem {
+    tracing::warn!(error = chain(&error), "cannot read the database");
+    error.into()
+}
+
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
-        tracing::warn!(error = chain(&error), "cannot read the database");
         read_problem(&error)
     }
 }
@@ -55,7 +60,7 @@ fn forbidden(reason: Reason, subject: &str, message: &str, advice: &str) -> Prob
 impl From<InspectError> for Problem {
     fn from(error: InspectError) -> Self {
         match error {
-            InspectError::Read(error) => error.into(),
+            InspectError::Read(error) => logged(error),
             InspectError::NotDescribed(revision) => not_described(&revision),
         }
     }

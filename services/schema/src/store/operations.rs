@@ -1,7 +1,5 @@
 //! The rows of operations in the ledger.
 
-use std::collections::BTreeMap;
-
 use common::{
     database::{Connection, types::Time},
     with_conn,
@@ -12,8 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    forced::{self, record_forced},
-    history::Tables,
+    forced::record_forced,
     kinds::{OperationKind, Outcome},
     tables::schemagate_operations,
 };
@@ -130,39 +127,4 @@ pub async fn finish_interrupted(connection: &mut Connection) -> QueryResult<usiz
         error.eq(Some("server died; committed steps were kept, the step in progress was rolled back")),
     ));
     with_conn!(connection, c => update.execute(c).await)
-}
-
-/// At most `count` operations older than `before`, newest first, each with the dependents that it
-/// was forced past.
-///
-/// # Errors
-/// The ledger cannot be read.
-pub async fn list(
-    connection: &mut Connection,
-    before: Option<String>,
-    count: usize,
-) -> QueryResult<Vec<(Operation, Vec<String>)>> {
-    use schemagate_operations::dsl::id;
-    let tables = Tables::read(connection).await?;
-    if !tables.ledger {
-        return Ok(Vec::new());
-    }
-    // Above every UUID.
-    let before = before.unwrap_or_else(|| "~".into());
-    let page = schemagate_operations::table
-        .filter(id.lt(before))
-        .order(id.desc())
-        .limit(i64::try_from(count).unwrap_or(i64::MAX));
-    let page: Vec<Operation> =
-        with_conn!(connection, c => page.select(Operation::as_select()).load(c).await)?;
-    let mut forced = BTreeMap::new();
-    if tables.forced {
-        let ids: Vec<&str> = page.iter().map(|operation| operation.id.as_str()).collect();
-        forced = forced::by_operation(connection, &ids).await?;
-    }
-    let with_forced = |operation: Operation| {
-        let past = forced.remove(&operation.id).unwrap_or_default();
-        (operation, past)
-    };
-    Ok(page.into_iter().map(with_forced).collect())
 }
