@@ -9,8 +9,8 @@ pub use self::problem::target_problem;
 use crate::{
     engine::{EngineError, StatementError, Step},
     plan::Loss,
-    target::TargetError,
 };
+use revisions::TargetError;
 
 /// The database could not be read.
 #[derive(Debug, thiserror::Error)]

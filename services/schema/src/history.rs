@@ -17,10 +17,8 @@ use serde::Deserialize;
 
 use self::rows::Row;
 pub use self::rows::Tables;
-use crate::{
-    ledger::{self, schemagate_operations},
-    line::Line,
-};
+use crate::ledger::{self, schemagate_operations};
+use revisions::RevisionSet;
 
 diesel::table! {
     /// Diesel's.
@@ -91,7 +89,7 @@ impl History {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn read(connection: &mut Connection, line: &Line) -> QueryResult<Self> {
+    pub async fn read(connection: &mut Connection, line: &RevisionSet) -> QueryResult<Self> {
         Self::read_from(connection, line, &mut Tables::default()).await
     }
 
@@ -101,7 +99,7 @@ impl History {
     /// The database cannot be read.
     pub async fn read_from(
         connection: &mut Connection,
-        line: &Line,
+        line: &RevisionSet,
         known: &mut Tables,
     ) -> QueryResult<Self> {
         let mut history = Self::default();
@@ -136,7 +134,7 @@ impl History {
     }
 
     /// Takes Alembic's word, where it speaks of a revision that is held.
-    fn believe(&mut self, version: Option<String>, line: &Line) {
+    fn believe(&mut self, version: Option<String>, line: &RevisionSet) {
         if let Some(version) = version.filter(|version| line.get(version).is_some()) {
             let ids = line.iter().map(|revision| revision.id.to_string());
             self.applied = ids.filter(|id| *id <= version).collect();

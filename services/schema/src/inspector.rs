@@ -19,8 +19,8 @@ use crate::{
     catalog::{Catalog, Promises, compare, nearest},
     error::OperationError,
     history::History,
-    line::Line,
 };
+use revisions::RevisionSet;
 
 /// How long a look is good for.
 const AGE: Duration = Duration::from_secs(60);
@@ -69,7 +69,7 @@ impl Inspector {
     pub async fn finding(
         &self,
         connection: &mut Connection,
-        line: &Line,
+        line: &RevisionSet,
         history: &History,
         running: bool,
     ) -> Finding {
@@ -101,7 +101,7 @@ impl Inspector {
     pub async fn verify(
         &self,
         connection: &mut Connection,
-        line: &Line,
+        line: &RevisionSet,
     ) -> Result<Drift, OperationError> {
         let (history, live) = look(connection, line).await?;
         let current = history.current();
@@ -182,7 +182,7 @@ fn drift(promise: &Catalog, live: &Catalog) -> Drift {
 }
 
 /// The catalog, and the history that it is of: one snapshot has both.
-async fn look(connection: &mut Connection, line: &Line) -> QueryResult<(History, Catalog)> {
+async fn look(connection: &mut Connection, line: &RevisionSet) -> QueryResult<(History, Catalog)> {
     connection
         .snapshot(async |connection| {
             if let Connection::Postgres(connection) = connection {
@@ -204,7 +204,7 @@ mod tests {
     /// What is missing at head, before and after a table is dropped by hand.
     async fn missing(age: Duration, database: &TestDatabase) -> [usize; 2] {
         let url = database.url().parse().unwrap();
-        let line = Line::built_in(observer::backend(&url));
+        let line = crate::built_in::revisions(observer::backend(&url));
         let promises = Promises::of(catalog::dialect(&url), line.iter()).unwrap();
         let inspector = Inspector { age, ..Inspector::new(promises) };
         let mut connection = Database::new(&url, "test", 1).connection().await.unwrap();

@@ -4,6 +4,7 @@
 //! [`serve`] is the service; `src/main.rs` is its command line.
 
 pub mod access;
+mod built_in;
 pub mod catalog;
 pub mod cli;
 mod dependents;
@@ -13,7 +14,6 @@ mod history;
 mod inspector;
 mod lease;
 mod ledger;
-mod line;
 mod metrics;
 mod observer;
 mod operations;
@@ -22,6 +22,5 @@ mod plan;
 mod rpc;
 mod serve;
 mod state;
-mod target;
 
 pub use serve::{Config, Error, STEP_GRACE, serve};

@@ -16,7 +16,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{engine::Direction, observer::Observer};
+use crate::observer::Observer;
+use revisions::Direction;
 
 /// How long a scrape waits for the database: Prometheus itself gives up after ten seconds.
 const PATIENCE: Duration = Duration::from_secs(2);

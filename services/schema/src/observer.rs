@@ -23,9 +23,9 @@ use crate::{
     error::ReadError,
     history::{self, History, Tables},
     inspector::Inspector,
-    line::Line,
     state::{self, Look},
 };
+use revisions::RevisionSet;
 
 /// How often watchers' database is looked at for what other servers and the Diesel CLI do.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -39,7 +39,7 @@ const LONGEST_SPACING: Duration = Duration::from_millis(25);
 /// Looks at one database for everybody.
 pub struct Observer {
     database: Database,
-    line: Line,
+    line: RevisionSet,
     engine: Engine,
     inspector: Inspector,
     start_failure: std::sync::Mutex<Option<String>>,
@@ -89,7 +89,12 @@ impl Drop for Waiting<'_> {
 
 impl Observer {
     /// An observer of a database. It looks when it is asked, or [`run`](Self::run).
-    pub fn new(database: Database, line: Line, inspector: Inspector, engine: Engine) -> Self {
+    pub fn new(
+        database: Database,
+        line: RevisionSet,
+        inspector: Inspector,
+        engine: Engine,
+    ) -> Self {
         Self {
             database,
             line,
@@ -110,7 +115,7 @@ impl Observer {
     }
 
     /// The revisions that are held.
-    pub const fn line(&self) -> &Line {
+    pub const fn line(&self) -> &RevisionSet {
         &self.line
     }
 

@@ -8,7 +8,8 @@ use api::schema::v1::{
 };
 use common::{convert::timestamp, page};
 
-use crate::{history::History, line::Line, observer::Observer};
+use crate::{history::History, observer::Observer};
+use revisions::RevisionSet;
 use tonic::Status;
 
 /// One page of what is held and what was ever applied, oldest first.
@@ -39,7 +40,7 @@ pub async fn revisions(
     Ok(ListRevisionsResponse { revisions, next_page_token })
 }
 
-fn revision(id: &str, line: &Line, history: &History) -> Revision {
+fn revision(id: &str, line: &RevisionSet, history: &History) -> Revision {
     let held = line.get(id);
     let ran = history.applied_by(id);
     let checksum = held.map(revisions::Revision::checksum).unwrap_or_default();

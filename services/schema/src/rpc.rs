@@ -21,14 +21,13 @@ use uuid::Uuid;
 
 use crate::{
     access::ADMIN,
-    engine::Direction,
     error::{OperationError, target_problem},
     lease::Lease,
     observer::Observer,
     operations::{self, LOCK_TIMEOUT, Operations, WAIT},
     pages, plan,
-    target::{Target, TargetError},
 };
+use revisions::{Direction, Target, TargetError};
 
 /// The service.
 pub struct Service {
@@ -262,7 +261,7 @@ fn daring(extensions: &Extensions, force: bool, allow_data_loss: bool) -> Result
 }
 
 fn target(text: &str) -> Result<Target, Status> {
-    text.parse().map_err(|error: TargetError| Problem::from(error).into())
+    text.parse().map_err(|error: TargetError| target_problem("target", error).into())
 }
 
 /// Not the default of an Upgrade: a Downgrade without a target is an accident.

@@ -8,21 +8,20 @@ use common::{
     database::{Database, DatabaseUrl},
     server::{self, Listeners},
 };
-use revisions::Revision;
+use revisions::{Direction, Revision, Target};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, service::Routes};
 use tonic_health::ServingStatus;
 
 use crate::{
+    built_in,
     catalog::{self, PromiseError, Promises},
-    engine::{Direction, Engine},
+    engine::Engine,
     inspector::Inspector,
-    line::Line,
     metrics,
     observer::{Observer, backend},
     operations::{LOCK_TIMEOUT, Operations, Request, WAIT},
     rpc::Service,
-    target::Target,
 };
 
 /// Reads are short, and one look serves many callers.
@@ -91,7 +90,7 @@ pub async fn serve(
     let engine = Engine::new(&config.database);
     let line = match config.revisions {
         Some(revisions) => revisions.into(),
-        None => Line::built_in(backend(&config.database)),
+        None => built_in::revisions(backend(&config.database)),
     };
     let promises = Promises::of(catalog::dialect(&config.database), line.iter())?;
     let inspector = Inspector::new(promises);

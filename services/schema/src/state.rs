@@ -3,12 +3,13 @@
 use api::schema::v1::{Backend, Operation, SchemaState, Status, operation};
 use common::{convert::timestamp, database::types::Time};
 
-use crate::{history::History, inspector::Finding, ledger, line::Line};
+use crate::{history::History, inspector::Finding, ledger};
+use revisions::RevisionSet;
 
 /// What is seen of a database at one moment.
 pub struct Look<'a> {
     /// The revisions that this service holds.
-    pub line: &'a Line,
+    pub line: &'a RevisionSet,
     /// What the database says of its past.
     pub history: &'a History,
     /// Whether an operation is in flight.

@@ -13,39 +13,13 @@ use std::{fmt, time::Duration};
 
 use common::database::{Connection, DatabaseUrl};
 use diesel::QueryResult;
-use revisions::{Dialect, Revision, statements::Statement};
+use revisions::{Direction, Revision};
+use sql::{Dialect, statements::Statement};
 
 use crate::{dependents::Threat, ledger::Position};
 
 pub use pieces::{IndexState, Tell};
 pub use stop::{Fate, Stopper};
-
-/// Up, or down.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Direction {
-    /// Apply.
-    Up,
-    /// Revert.
-    Down,
-}
-
-impl Direction {
-    /// As the ledger has it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Down => "down",
-        }
-    }
-
-    /// The body of a revision that goes this way.
-    pub fn sql(self, revision: &Revision) -> &str {
-        match self {
-            Self::Up => &revision.up,
-            Self::Down => &revision.down,
-        }
-    }
-}
 
 /// One step: a revision, applied or reverted for an operation.
 #[derive(Clone, Debug)]

@@ -5,18 +5,18 @@
 //! that no crash runs it twice. One that cannot, such as CREATE INDEX CONCURRENTLY, is announced
 //! in the position first; after a crash the catalog says whether it came to its end.
 
-use revisions::{
+use sha2::{Digest as _, Sha256};
+use sql::{
     Dialect,
     statements::{self, Statement},
 };
-use sha2::{Digest as _, Sha256};
 use squawk_syntax::{
     SourceFile,
     ast::{self, AstNode as _},
 };
 
 use super::{EngineError, Session, StatementError, Step, first_words};
-use crate::{ledger::Position, plan::Name};
+use crate::{ledger::Position, plan::name_of};
 
 /// Hears how far a step has come: a fraction, and words.
 pub type Tell<'a> = &'a (dyn Fn(f64, String) + Send + Sync);
@@ -60,8 +60,8 @@ fn concurrent(statement: &Statement<'_>) -> Piece {
     match SourceFile::parse(statement.text).tree().stmts().next() {
         Some(ast::Stmt::CreateIndex(create)) => {
             // It is in its table's schema, and cannot be written with one.
-            Name::of(create.index())
-                .zip(Name::of(create.table_relation_name()))
+            name_of(create.index())
+                .zip(name_of(create.table_relation_name()))
                 .map_or(Piece::Alone, |(index, table)| {
                     Piece::CreateIndex(table.sibling(index.name).quoted())
                 })
@@ -186,7 +186,7 @@ fn checksum(pieces: &[Statement<'_>]) -> String {
         hash.update(piece.text.replace("\r\n", "\n"));
         hash.update([0]);
     }
-    revisions::hex(&hash.finalize())
+    hex::encode(&hash.finalize())
 }
 
 /// Whether a statement that was begun before a crash came to its end.

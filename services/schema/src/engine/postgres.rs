@@ -15,7 +15,7 @@ use common::database::Postgres;
 use diesel::{QueryResult, QueryableByName, sql_types::Bool};
 use diesel_async::AsyncPgConnection;
 use futures_util::future::join_all;
-use revisions::{
+use sql::{
     Dialect,
     statements::{self, Statement, line_of},
 };

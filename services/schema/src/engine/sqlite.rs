@@ -21,14 +21,15 @@ use diesel::{
     sql_types::{Nullable, Text},
 };
 use diesel_migrations::MigrationHarness as _;
-use revisions::{
+use sql::{
     Dialect,
     statements::{self, Statement},
 };
 
 use self::body::Body;
-use super::{Direction, EngineError, StatementError, Step, first_words};
+use super::{EngineError, StatementError, Step, first_words};
 use crate::ledger::{self, NewStep, Position, schemagate_positions};
+use revisions::Direction;
 
 #[derive(Clone, Debug)]
 pub struct Engine {

@@ -6,7 +6,8 @@ use common::{database::chain, status::Problem};
 use tonic::{Code, Status};
 
 use super::{OperationError, ReadError};
-use crate::{engine::StatementError, plan::Loss, state::name, target::TargetError};
+use crate::{engine::StatementError, plan::Loss, state::name};
+use revisions::TargetError;
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
@@ -29,12 +30,6 @@ fn unreachable() -> Problem {
 fn unreadable(words: String) -> Problem {
     Problem::new(Code::Unavailable, "DATABASE_UNREADABLE", words)
         .retry_after(Duration::from_secs(1))
-}
-
-impl From<TargetError> for Problem {
-    fn from(error: TargetError) -> Self {
-        target_problem("target", error)
-    }
 }
 
 /// What is wrong with a target, at the field of the request that has it.
@@ -73,7 +68,7 @@ impl From<OperationError> for Problem {
                 .precondition(reason, subject, &words)
         };
         match error {
-            OperationError::Target(error) => error.into(),
+            OperationError::Target(error) => target_problem("target", error),
             OperationError::Unknown(revisions) => forbidden(
                 "REVISIONS_UNKNOWN",
                 &revisions,

@@ -19,14 +19,8 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
 
-use crate::{
-    engine::{Direction, Engine},
-    error::OperationError,
-    ledger,
-    metrics::Counts,
-    observer::Observer,
-    target::Target,
-};
+use crate::{engine::Engine, error::OperationError, ledger, metrics::Counts, observer::Observer};
+use revisions::{Direction, Target};
 
 use events::{Events, Standing};
 

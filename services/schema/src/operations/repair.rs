@@ -4,7 +4,8 @@ use api::schema::v1::SchemaState;
 use tokio::time::Instant;
 
 use super::{Operations, WAIT, run::hold};
-use crate::{error::OperationError, ledger, target::TargetError};
+use crate::{error::OperationError, ledger};
+use revisions::TargetError;
 
 impl Operations {
     /// Takes the text that this service holds for an altered revision as the right one, and writes

@@ -5,17 +5,11 @@ use std::time::Duration;
 use api::schema::v1::{Event, SchemaState, event::Kind};
 use common::database::Connection;
 use rand::RngExt as _;
-use revisions::Revision;
+use revisions::{Direction, Revision};
 use tokio::time::Instant;
 
 use super::{Events, Operations, Request, stamp, work::Work};
-use crate::{
-    dependents,
-    engine::{Direction, Session},
-    error::OperationError,
-    history::History,
-    ledger, plan,
-};
+use crate::{dependents, engine::Session, error::OperationError, history::History, ledger, plan};
 
 /// The shortest and the longest pause between two tries for a lock.
 pub(super) const PAUSES: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];

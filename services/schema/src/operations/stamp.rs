@@ -17,9 +17,9 @@ use crate::{
     error::OperationError,
     history::History,
     ledger,
-    line::Line,
     plan::broken,
 };
+use revisions::RevisionSet;
 
 /// Who asked, where it is Alembic's history that is taken over.
 const ALEMBIC: &str = "alembic_version";
@@ -125,7 +125,7 @@ pub(super) async fn take_over(connection: &mut Connection, history: &History) ->
     Ok(())
 }
 
-fn up_to(line: &Line, revision: &str) -> BTreeSet<String> {
+fn up_to(line: &RevisionSet, revision: &str) -> BTreeSet<String> {
     let ids = line.iter().map(|held| held.id.to_string());
     ids.filter(|id| id.as_str() <= revision).collect()
 }

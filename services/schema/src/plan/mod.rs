@@ -23,19 +23,17 @@ mod steps;
 mod touches;
 mod types;
 
+use ::sql::Dialect;
 use api::schema::v1::{PlanResponse, PlanStep};
 use common::database::Connection;
 use diesel::QueryResult;
-use revisions::{Dialect, Revision, hex};
+use revisions::{Direction, Revision, Target};
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    engine::Direction, error::OperationError, history::History, observer::Observer,
-    operations::Request, target::Target,
-};
+use crate::{error::OperationError, history::History, observer::Observer, operations::Request};
 
 pub use losses::Loss;
-pub use sql::Name;
+pub use sql::name_of;
 pub use steps::{broken, steps, threats};
 
 use reading::{At, Body, Reading};
@@ -167,6 +165,6 @@ impl<'a> Plan<'a> {
         if let Some((step, done)) = self.resumed {
             part(&format!("{step} {done}"));
         }
-        Ok(hex(&hash.finalize()))
+        Ok(hex::encode(hash.finalize()))
     }
 }

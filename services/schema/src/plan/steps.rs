@@ -3,11 +3,10 @@
 
 use api::schema::v1::{Dependent, SchemaState, Status};
 use common::database::Connection;
-use revisions::Revision;
+use revisions::{Direction, Revision, Target};
 
 use crate::{
-    dependents::Threat, engine::Direction, error::OperationError, history::History, ledger,
-    observer::Observer, target::Target,
+    dependents::Threat, error::OperationError, history::History, ledger, observer::Observer,
 };
 
 /// The revisions between here and a target, as they would run; none where it is reached.

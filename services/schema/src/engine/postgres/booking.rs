@@ -3,8 +3,9 @@
 
 use tokio_postgres::{Client, Error, Statement, types::ToSql};
 
-use super::super::{Direction, Step};
+use super::super::Step;
 use crate::ledger::Position;
+use revisions::Direction;
 
 /// One thing to write.
 pub(super) enum Entry<'a> {

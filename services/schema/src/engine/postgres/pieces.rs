@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use revisions::statements::Statement;
+use sql::statements::Statement;
 
 use super::{
     super::{EngineError, IndexState, Step, Tell},

@@ -5,7 +5,7 @@ use diesel::{
     migration::{self, Migration, MigrationMetadata, MigrationName, MigrationVersion},
     sqlite::Sqlite,
 };
-use revisions::{Dialect, statements};
+use sql::{Dialect, statements};
 
 use super::{super::Fate, refused};
 
