@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use revisions::{Dialect, Revision};
+use revisions::Revision;
+use sql::Dialect;
 
 use super::{Catalog, Drift, ParseError, compare};
 

@@ -1,6 +1,6 @@
 //! A promise against the live catalog: what is missing, what is degraded, what is extra.
 
-use revisions::Dialect;
+use sql::Dialect;
 
 use super::{Catalog, Column, Index, Table, spelling::same_type};
 

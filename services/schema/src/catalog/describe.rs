@@ -11,12 +11,13 @@ use common::{
     with_conn,
 };
 use diesel_async::RunQueryDsl as _;
-use revisions::{CATALOG_FILE, Dialect, Revision};
+use revisions::{CATALOG_FILE, Direction, Revision};
+use sql::Dialect;
 use uuid::Uuid;
 
 use super::Catalog;
 use crate::{
-    engine::{Direction, Engine, EngineError, Fate, Step},
+    engine::{Engine, EngineError, Fate, Step},
     operations::LOCK_TIMEOUT,
 };
 

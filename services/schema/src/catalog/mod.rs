@@ -17,7 +17,7 @@ mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use revisions::Dialect;
+use sql::Dialect;
 
 pub use adopt::{Fit, PromiseError, Promises, nearest};
 pub use compare::{Drift, compare};

@@ -12,7 +12,7 @@
 
 use std::fmt;
 
-use revisions::Dialect;
+use sql::Dialect;
 
 use super::{
     Catalog, Column, Index, Table,

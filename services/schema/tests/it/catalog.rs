@@ -7,8 +7,9 @@ use common::{
     with_conn,
 };
 use diesel_async::SimpleAsyncConnection as _;
-use revisions::{CATALOG_FILE, Dialect, Metadata, Revision};
+use revisions::{CATALOG_FILE, Metadata, Revision};
 use schema::catalog::{self, Catalog, Drift, Promises, compare};
+use sql::Dialect;
 use testing::{Backend, TestDatabase, apply, both};
 
 pub const fn dialect(backend: Backend) -> Dialect {

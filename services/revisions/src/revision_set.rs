@@ -1,25 +1,15 @@
-//! The line of revisions: those that this service holds, and where a target on it leads.
-
 use std::{borrow::Cow, collections::BTreeSet};
 
-use api::schema::v1::Backend;
-use revisions::Revision;
+use crate::{Revision, Target, TargetError};
 
-use crate::target::{Target, TargetError};
-
-include!(concat!(env!("OUT_DIR"), "/revisions.rs"));
-
-/// The revisions that this service holds for its database, oldest first.
+/// The revisions that a server holds for its database, oldest first.
 #[derive(Clone, Debug)]
-pub struct Line(Cow<'static, [Revision]>);
+pub struct RevisionSet(Cow<'static, [Revision]>);
 
-impl Line {
-    /// The built-in ones.
-    pub const fn built_in(backend: Backend) -> Self {
-        Self(Cow::Borrowed(match backend {
-            Backend::Sqlite => SQLITE,
-            Backend::Postgres | Backend::Unspecified => POSTGRES,
-        }))
+impl RevisionSet {
+    /// A set that was compiled in, oldest first.
+    pub const fn from_static(revisions: &'static [Revision]) -> Self {
+        Self(Cow::Borrowed(revisions))
     }
 
     /// Every revision, oldest first.
@@ -134,7 +124,7 @@ impl Line {
     }
 }
 
-impl From<Vec<Revision>> for Line {
+impl From<Vec<Revision>> for RevisionSet {
     fn from(revisions: Vec<Revision>) -> Self {
         Self(revisions.into())
     }
@@ -144,7 +134,7 @@ impl From<Vec<Revision>> for Line {
 mod tests {
     use super::*;
 
-    fn line() -> Line {
+    fn set() -> RevisionSet {
         let revision = |id: &'static str| Revision {
             id: id.into(),
             description: "".into(),
@@ -163,7 +153,7 @@ mod tests {
 
     fn up(target: &str, at: &[&str]) -> Result<Vec<String>, String> {
         let target: Target = target.parse().map_err(|e: TargetError| e.to_string())?;
-        line()
+        set()
             .upgrade(&target, &applied(at))
             .map(|steps| steps.iter().map(|step| step.id.to_string()).collect())
             .map_err(|error| error.to_string())
@@ -171,7 +161,7 @@ mod tests {
 
     fn down(target: &str, at: &[&str]) -> Result<Vec<String>, String> {
         let target: Target = target.parse().map_err(|e: TargetError| e.to_string())?;
-        line().downgrade(&target, &applied(at)).map_err(|error| error.to_string())
+        set().downgrade(&target, &applied(at)).map_err(|error| error.to_string())
     }
 
     #[test]

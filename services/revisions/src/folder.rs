@@ -6,8 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sql::Dialect;
+
 use crate::{
-    Dialect, Revision,
+    Revision,
     rules::{self, MetadataFile},
 };
 
