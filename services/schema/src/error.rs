@@ -2,6 +2,7 @@
 
 mod problem;
 
+use catalog::Difference;
 use common::database::{self, Unavailable, chain};
 use diesel::result::{DatabaseErrorKind, Error};
 
@@ -73,12 +74,12 @@ pub enum OperationError {
     #[error("{0}")]
     Unmanaged(String),
     /// A Stamp of what the database is not.
-    #[error("the database does not look like {revision}: {}", differences.join("; "))]
+    #[error("the database does not look like {revision}: {}", catalog::list(differences))]
     LooksDifferent {
         /// What it was to be stamped as.
         revision: String,
-        /// What differs, each by name.
-        differences: Vec<String>,
+        /// What differs.
+        differences: Vec<Difference>,
         /// The revision that it looks like, if there is one.
         fits: Option<String>,
     },

@@ -7,6 +7,7 @@ use std::{
 };
 
 use api::schema::v1::Drift;
+use catalog::{Catalog, ExpectedCatalogs, Grade, compare, nearest};
 use common::{
     convert::timestamp,
     database::{Connection, chain, types::Time},
@@ -15,12 +16,7 @@ use diesel::QueryResult;
 use diesel_async::SimpleAsyncConnection as _;
 use tokio::time::Instant;
 
-use crate::{
-    catalog::{Catalog, Promises, compare, nearest},
-    error::OperationError,
-    history::History,
-    line::Line,
-};
+use crate::{error::OperationError, history::History, line::Line};
 
 /// How long a look is good for.
 const AGE: Duration = Duration::from_secs(60);
@@ -31,7 +27,7 @@ const SETTINGS: &str = "SET LOCAL lock_timeout = '200ms'; SET LOCAL statement_ti
 
 /// Looks at the live catalog, and remembers what it saw.
 pub struct Inspector {
-    promises: Promises,
+    expected: ExpectedCatalogs,
     /// How long a look is good for.
     age: Duration,
     last: Mutex<Option<Look>>,
@@ -60,8 +56,8 @@ pub struct Finding {
 
 impl Inspector {
     /// One that has looked at nothing yet.
-    pub const fn new(promises: Promises) -> Self {
-        Self { promises, age: AGE, last: Mutex::new(None) }
+    pub const fn new(expected: ExpectedCatalogs) -> Self {
+        Self { expected, age: AGE, last: Mutex::new(None) }
     }
 
     /// What the last look found, or a new one where that is too old. While an operation runs the
@@ -112,36 +108,36 @@ impl Inspector {
         finding.drift.ok_or_else(|| OperationError::NotDescribed(current.into()))
     }
 
-    /// What each revision promises.
-    pub const fn promises(&self) -> &Promises {
-        &self.promises
+    /// What each revision leaves behind.
+    pub const fn expected(&self) -> &ExpectedCatalogs {
+        &self.expected
     }
 
     fn find(&self, history: &History, live: &Catalog) -> Finding {
         if history.applied.is_empty() {
-            let tables = self.promises.tables_in(live);
+            let tables = self.expected.known_tables(live);
             let unmanaged = (!tables.is_empty()).then(|| self.introduce(&tables, live));
             // Not remembered: who adopts a database wants to see at once what it takes.
             return Finding { unmanaged, drift: None };
         }
-        let promise = self.promises.get(history.current());
-        let found = promise.map(|promise| drift(promise, live));
+        let expected = self.expected.get(history.current());
+        let found = expected.map(|expected| drift(expected, live));
         self.remember(Subject::of(history), found.clone(), self.age);
         found.into()
     }
 
     fn introduce(&self, tables: &[&str], live: &Catalog) -> String {
         let tables = tables.join(", ");
-        let fits = self.promises.recognise(live);
-        let way_out = match nearest(&fits) {
-            Some(fit) if fit.fits() => {
+        let candidates = self.expected.candidates(live);
+        let way_out = match nearest(&candidates) {
+            Some(fit) if fit.is_match() => {
                 format!("it is what {0} leaves behind: Stamp {0} adopts it", fit.revision)
             }
             Some(fit) => format!(
                 "it is nearest to {0}, and differs: {1}. docs/MIGRATIONS.md, Adopting, has the \
                  statements that mend this; then Stamp {0}",
                 fit.revision,
-                fit.obstacles.join("; ")
+                catalog::list(&fit.obstacles)
             ),
             None => "Stamp the revision that it is at".into(),
         };
@@ -171,12 +167,12 @@ impl From<Option<Drift>> for Finding {
     }
 }
 
-fn drift(promise: &Catalog, live: &Catalog) -> Drift {
-    let found = compare(promise, live);
+fn drift(expected: &Catalog, live: &Catalog) -> Drift {
+    let found = compare(expected, live);
     Drift {
-        missing: found.missing,
-        extra: found.extra,
-        degraded: found.degraded,
+        missing: found.lines(Grade::Missing),
+        extra: found.lines(Grade::Extra),
+        degraded: found.lines(Grade::Degraded),
         checked_at: Some(timestamp(Time::now().utc())),
     }
 }
@@ -199,14 +195,14 @@ mod tests {
     use testing::{Backend, TestDatabase, apply, both};
 
     use super::*;
-    use crate::{catalog, observer};
+    use crate::observer;
 
     /// What is missing at head, before and after a table is dropped by hand.
     async fn missing(age: Duration, database: &TestDatabase) -> [usize; 2] {
         let url = database.url().parse().unwrap();
         let line = Line::built_in(observer::backend(&url));
-        let promises = Promises::of(catalog::dialect(&url), line.iter()).unwrap();
-        let inspector = Inspector { age, ..Inspector::new(promises) };
+        let expected = ExpectedCatalogs::parse(catalog::dialect(&url), line.iter()).unwrap();
+        let inspector = Inspector { age, ..Inspector::new(expected) };
         let mut connection = Database::new(&url, "test", 1).connection().await.unwrap();
         let history = History::read(&mut connection, &line).await.unwrap();
         let mut found = [0; 2];

@@ -4,7 +4,6 @@
 //! [`serve`] is the service; `src/main.rs` is its command line.
 
 pub mod access;
-pub mod catalog;
 pub mod cli;
 mod dependents;
 mod engine;

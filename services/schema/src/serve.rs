@@ -3,6 +3,7 @@
 use std::{fs::OpenOptions, io, path::PathBuf, sync::Arc, time::Duration};
 
 use api::schema::v1::schema_service_server::{SERVICE_NAME, SchemaServiceServer};
+use catalog::{ExpectedCatalogError, ExpectedCatalogs};
 use common::{
     access::Reflection,
     database::{Database, DatabaseUrl},
@@ -14,7 +15,6 @@ use tonic::{Code, Status, service::Routes};
 use tonic_health::ServingStatus;
 
 use crate::{
-    catalog::{self, PromiseError, Promises},
     engine::{Direction, Engine},
     inspector::Inspector,
     line::Line,
@@ -64,9 +64,9 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// A revision's catalog.txt is no catalog.
+    /// A revision's catalog.txt cannot be read.
     #[error(transparent)]
-    Promise(#[from] PromiseError),
+    ExpectedCatalog(#[from] ExpectedCatalogError),
     /// The descriptors for reflection cannot be read.
     #[error("reflection cannot be built")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -93,8 +93,8 @@ pub async fn serve(
         Some(revisions) => revisions.into(),
         None => Line::built_in(backend(&config.database)),
     };
-    let promises = Promises::of(catalog::dialect(&config.database), line.iter())?;
-    let inspector = Inspector::new(promises);
+    let expected = ExpectedCatalogs::parse(catalog::dialect(&config.database), line.iter())?;
+    let inspector = Inspector::new(expected);
     let observer = Arc::new(Observer::new(database, line, inspector, engine.clone()));
     let operations = Operations::new(observer.clone(), engine, stopping.clone(), config.step_grace);
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use catalog::Difference;
 use common::{database::chain, status::Problem};
 use tonic::{Code, Status};
 
@@ -117,8 +118,8 @@ impl From<OperationError> for Problem {
                     "CATALOG_DIFFERS",
                     format!("{words}: {way_out}"),
                 );
-                let each = |problem: Self, what: &String| {
-                    problem.precondition("CATALOG_DIFFERS", &revision, what)
+                let each = |problem: Self, what: &Difference| {
+                    problem.precondition("CATALOG_DIFFERS", &revision, &what.to_string())
                 };
                 differences.iter().fold(problem, each).with("revision", revision.clone())
             }

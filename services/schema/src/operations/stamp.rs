@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::schema::v1::SchemaState;
+use catalog::{Catalog, nearest, text_in_boolean_columns};
 use common::database::Connection;
 use diesel::QueryResult;
 use tokio::time::Instant;
@@ -12,7 +13,6 @@ use super::{
     run::{hold, warn_of_force},
 };
 use crate::{
-    catalog::{Catalog, misfits, nearest},
     dependents::{self, Threat},
     error::OperationError,
     history::History,
@@ -94,20 +94,21 @@ impl Operations {
             return Err(OperationError::Unknown(unknown.join(", ")));
         }
         let live = Catalog::read(connection).await?;
-        let promises = self.observer.inspector().promises();
-        let fits = promises.recognise(&live);
-        let fit = fits.iter().find(|fit| fit.revision == revision);
-        let (Some(fit), Some(promise)) = (fit, promises.get(revision)) else {
+        let expected = self.observer.inspector().expected();
+        let candidates = expected.candidates(&live);
+        let fit = candidates.iter().find(|fit| fit.revision == revision);
+        let (Some(fit), Some(expected)) = (fit, expected.get(revision)) else {
             return Err(OperationError::NotDescribed(revision.into()));
         };
         let mut differences = fit.obstacles.clone();
-        if fit.fits() {
-            differences = misfits(connection, promise).await?;
+        if fit.is_match() {
+            differences = text_in_boolean_columns(connection, expected).await?;
         }
         if differences.is_empty() {
             return Ok(());
         }
-        let other = nearest(&fits).filter(|other| other.fits() && other.revision != revision);
+        let other =
+            nearest(&candidates).filter(|other| other.is_match() && other.revision != revision);
         Err(OperationError::LooksDifferent {
             revision: revision.into(),
             differences: differences.into_iter().chain(fit.degraded.iter().cloned()).collect(),

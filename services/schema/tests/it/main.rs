@@ -3,7 +3,7 @@
 
 mod access;
 mod adopt;
-mod catalog;
+mod catalogs;
 mod cli;
 mod contention;
 mod current;
@@ -12,10 +12,10 @@ mod downgrade;
 mod ending;
 mod losses;
 mod metrics;
+mod migrations;
 mod outside;
 mod plan;
 mod postgres_tls;
-mod promises;
 mod quick_fix;
 mod repair;
 mod server;
