@@ -9,8 +9,6 @@ use common::{
 };
 use revisions::Metadata;
 
-use crate::catalog;
-
 /// What to describe.
 #[derive(Clone, Debug, Args)]
 pub struct DescribeArgs {
@@ -36,7 +34,7 @@ impl DescribeArgs {
         let dialect = catalog::dialect(&database_url);
         let revisions = revisions::read(&directory, dialect, Metadata::Optional)?;
         let catalogs = catalog::describe(&database_url, &revisions).await?;
-        output.paths(&catalog::write(&directory, &revisions, &catalogs)?)?;
+        output.paths(&catalog::write_files(&directory, &revisions, &catalogs)?)?;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use common::{
 };
 use revisions::Metadata;
 
-use crate::{Config, STEP_GRACE, access::POLICY, catalog};
+use crate::{Config, STEP_GRACE, access::POLICY};
 
 common::listener_tls_args!("SCHEMA");
 common::access_args!("SCHEMA");

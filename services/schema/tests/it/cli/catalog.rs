@@ -17,7 +17,10 @@ async fn verify_names_what_differs_and_exits_3_where_something_lacks(backend: Ba
     desk.database.execute("drop index ix_bots_type").await;
     let lacks = desk.run("verify").await;
     assert_eq!(lacks.status, 3);
-    assert_eq!(lacks.stdout, "degraded: index ix_bots_type is missing\nextra: table of_a_dba\n");
+    assert_eq!(
+        lacks.stdout,
+        "degraded: index ix_bots_type on bots is missing\nextra: table of_a_dba\n"
+    );
 
     desk.database.execute("drop table processed_messages").await;
     let lacks = desk.run("verify --json").await;

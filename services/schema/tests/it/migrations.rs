@@ -1,11 +1,11 @@
-//! Each built-in migration, on tables with rows in them: what it leaves behind is what its
-//! catalog.txt promises, up, down and up again.
+//! Each built-in migration, on tables with rows in them: it leaves behind what its catalog.txt
+//! says, up, down and up again.
 
-use schema::catalog::Catalog;
+use catalog::Catalog;
 use testing::{Backend, TestDatabase, apply, both};
 
 use crate::{
-    catalog::{dialect, live, promises, revisions},
+    catalogs::{dialect, expected, live, revisions},
     server::Server,
 };
 
@@ -20,7 +20,7 @@ const ROWS: &str = "
     insert into scheduled_messages (id, chat_id, message, schedule_type, schedule_expression)
         values ('s', 'c', 'good morning', 'cron', '0 8 * * *');";
 
-/// All that those rows hold and no migration may change.
+/// What those rows hold and no migration may change.
 async fn rows(database: &TestDatabase) -> Vec<Option<String>> {
     database
         .column(
@@ -35,10 +35,10 @@ async fn rows(database: &TestDatabase) -> Vec<Option<String>> {
 }
 
 #[apply(both!)]
-async fn each_migration_keeps_its_promise_and_every_row(backend: Backend) {
+async fn each_migration_leaves_its_catalog_and_every_row(backend: Backend) {
     let database = backend.empty().await;
     let server = Server::start(&database).await;
-    let promises = promises(dialect(backend));
+    let expected = expected(dialect(backend));
     let base = Catalog::empty(dialect(backend));
     server.upgrade("0001").await.unwrap();
     database.execute(ROWS).await;
@@ -46,20 +46,20 @@ async fn each_migration_keeps_its_promise_and_every_row(backend: Backend) {
     assert_eq!(filled.iter().flatten().count(), 5, "{filled:?}");
     for (at, revision) in revisions(dialect(backend)).iter().enumerate().skip(1) {
         server.upgrade(&revision.id).await.unwrap();
-        assert_eq!(live(&database).await, promises[at], "up to {}", revision.id);
+        assert_eq!(live(&database).await, expected[at], "up to {}", revision.id);
         assert_eq!(rows(&database).await, filled, "up to {}", revision.id);
 
         server.downgrade("-1").await.unwrap();
-        assert_eq!(live(&database).await, promises[at - 1], "down from {}", revision.id);
+        assert_eq!(live(&database).await, expected[at - 1], "down from {}", revision.id);
         assert_eq!(rows(&database).await, filled, "down from {}", revision.id);
 
         server.upgrade(&revision.id).await.unwrap();
-        assert_eq!(live(&database).await, promises[at], "up to {} again", revision.id);
+        assert_eq!(live(&database).await, expected[at], "up to {} again", revision.id);
     }
     server.downgrade("base").await.unwrap();
     assert_eq!(live(&database).await, base);
     server.upgrade("head").await.unwrap();
-    assert_eq!(Some(&live(&database).await), promises.last());
+    assert_eq!(Some(&live(&database).await), expected.last());
 }
 
 #[apply(both!)]

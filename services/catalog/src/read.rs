@@ -1,7 +1,10 @@
-//! Reading the catalog of a live database: one query, so that it is of one moment, and only
-//! what every role may read.
+//! Reading the catalog of a live database: with one query, so that all of it is of one moment, and
+//! from what every role may read.
 
-use common::{database::Connection, with_conn};
+use common::{
+    database::{Connection, DatabaseUrl},
+    with_conn,
+};
 use diesel::{
     QueryResult, QueryableByName, sql_query,
     sql_types::{Bool, Nullable, Text},
@@ -9,8 +12,8 @@ use diesel::{
 use diesel_async::RunQueryDsl as _;
 use sql::Dialect;
 
-use super::{
-    Catalog, Column, Index, Table,
+use crate::{
+    model::{Catalog, Column, Index, Table},
     spelling::{condition, default, fold, parenthesised, quoted, texts, type_},
 };
 
@@ -31,25 +34,33 @@ struct Row {
     flag: bool,
 }
 
+/// The SQL dialect of a database.
+pub const fn dialect(url: &DatabaseUrl) -> Dialect {
+    match url {
+        DatabaseUrl::Postgres(_) => Dialect::Postgres,
+        DatabaseUrl::Sqlite { .. } => Dialect::Sqlite,
+    }
+}
+
 impl Catalog {
-    /// The catalog of the connection's schema, or file, as it is now. Writes nothing.
+    /// Reads the catalog of the connection's current schema, or of its file. Writes nothing.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn read(connection: &mut Connection) -> QueryResult<Self> {
         let (dialect, sql) = match connection {
-            Connection::Postgres(_) => (Dialect::Postgres, include_str!("postgres.sql")),
-            Connection::Sqlite(_) => (Dialect::Sqlite, include_str!("sqlite.sql")),
+            Connection::Postgres(_) => (Dialect::Postgres, include_str!("read/postgres.sql")),
+            Connection::Sqlite(_) => (Dialect::Sqlite, include_str!("read/sqlite.sql")),
         };
         let rows: Vec<Row> = with_conn!(connection, c => sql_query(sql).load(c).await)?;
         let mut catalog = Self::empty(dialect);
         for row in rows {
-            catalog.take(row);
+            catalog.add_row(row);
         }
         Ok(catalog)
     }
 
-    fn take(&mut self, row: Row) {
+    fn add_row(&mut self, row: Row) {
         let dialect = self.dialect;
         match row.kind.as_str() {
             "enum" => {
@@ -62,13 +73,13 @@ impl Catalog {
                 let query = fold(&row.definition);
                 self.views.insert(row.relation, query.trim_end_matches(';').into());
             }
-            _ => self.tables.entry(row.relation.clone()).or_default().take(dialect, row),
+            _ => self.tables.entry(row.relation.clone()).or_default().add_row(dialect, row),
         }
     }
 }
 
 impl Table {
-    fn take(&mut self, dialect: Dialect, row: Row) {
+    fn add_row(&mut self, dialect: Dialect, row: Row) {
         match row.kind.as_str() {
             // PostgreSQL's checks come as constraints of their own.
             "table" => {
@@ -101,7 +112,7 @@ impl Table {
     }
 }
 
-/// What a CREATE INDEX of SQLite's covers: from its first parenthesis on.
+/// What a CREATE INDEX of SQLite covers: from its first parenthesis on.
 fn covered(create_index: &str) -> Option<&str> {
     let mut at = 0;
     while let Some(c) = create_index[at..].chars().next() {
@@ -114,7 +125,7 @@ fn covered(create_index: &str) -> Option<&str> {
     None
 }
 
-/// The checks in a CREATE TABLE of SQLite's, which no pragma tells.
+/// The checks in a CREATE TABLE of SQLite, which no pragma reports.
 fn checks(create_table: &str) -> Vec<String> {
     let sql = fold(create_table);
     let (mut found, mut at) = (Vec::new(), 0);
@@ -139,14 +150,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checks_are_found_and_what_looks_like_one_is_not() {
+    fn checks_are_found_outside_literals_and_comments() {
         let sql = "CREATE TABLE t (a INT CHECK(a > 0), -- check (no)
             b TEXT DEFAULT 'check (no)' CONSTRAINT c CHECK ( b <> ')' ), recheck (x))";
         assert_eq!(checks(sql), ["check (a > 0)", "check (b <> ')')"]);
     }
 
     #[test]
-    fn an_index_covers_what_stands_from_its_first_parenthesis() {
+    fn an_index_covers_its_text_from_the_first_parenthesis() {
         let sql = "CREATE INDEX \"ix (a)\" ON t (lower(b)) WHERE b > 1";
         assert_eq!(covered(sql), Some("(lower(b)) WHERE b > 1"));
         assert_eq!(covered("CREATE INDEX broken"), None);

@@ -1,4 +1,5 @@
-//! The text form: one line a fact, sorted, so that a change of the schema reads as such in a diff.
+//! The text of a catalog: one line for each part, sorted, so that a change of the schema reads as
+//! such in a diff.
 //!
 //! ```text
 //! enum schedule_type_enum ('once', 'cron')
@@ -14,18 +15,18 @@ use std::fmt;
 
 use sql::Dialect;
 
-use super::{
-    Catalog, Column, Index, Table,
+use crate::{
+    model::{Catalog, Column, Index, Table},
     spelling::{literals, name, quoted, texts},
 };
 
-/// A line that is no fact.
+/// A line that cannot be read.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("line {line} of the catalog is no fact of one: {text}")]
+#[error("line {line} is not part of a catalog: {text}")]
 pub struct ParseError {
-    /// Which line, from 1.
+    /// The number of the line, from 1.
     pub line: usize,
-    /// What it says.
+    /// The line.
     pub text: String,
 }
 
@@ -85,9 +86,9 @@ impl fmt::Display for Column {
     }
 }
 
-/// One fact stays on one line, whatever its literals hold.
-fn line(f: &mut fmt::Formatter<'_>, fact: fmt::Arguments<'_>) -> fmt::Result {
-    let escaped = fact.to_string().replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
+/// Writes one line, whatever the literals in it hold.
+fn line(f: &mut fmt::Formatter<'_>, text: fmt::Arguments<'_>) -> fmt::Result {
+    let escaped = text.to_string().replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
     writeln!(f, "{escaped}")
 }
 
@@ -108,66 +109,67 @@ fn unescape(line: &str) -> String {
 }
 
 impl Catalog {
-    /// Reads the text form. Blank lines and those that begin with `#` say nothing.
+    /// Reads the text that `Display` writes. Blank lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
-    /// The first line that is no fact.
+    /// The first line that cannot be read.
     pub fn parse(dialect: Dialect, text: &str) -> Result<Self, ParseError> {
         let mut catalog = Self::empty(dialect);
         for (at, line) in text.lines().enumerate() {
-            let fact = unescape(line.trim_end());
-            if !fact.is_empty() && !fact.starts_with('#') && catalog.add(&fact).is_none() {
+            let unescaped = unescape(line.trim_end());
+            let is_blank = unescaped.is_empty() || unescaped.starts_with('#');
+            if !is_blank && catalog.add_line(&unescaped).is_none() {
                 return Err(ParseError { line: at + 1, text: line.into() });
             }
         }
         Ok(catalog)
     }
 
-    fn add(&mut self, fact: &str) -> Option<()> {
-        if let Some(rest) = fact.strip_prefix("enum ") {
+    fn add_line(&mut self, line: &str) -> Option<()> {
+        if let Some(rest) = line.strip_prefix("enum ") {
             let (enum_, rest) = take_name(rest)?;
             let labels = texts(rest.strip_prefix(" (")?.strip_suffix(')')?)?;
             self.enums.insert(enum_, labels);
-        } else if let Some(rest) = fact.strip_prefix("function ") {
+        } else if let Some(rest) = line.strip_prefix("function ") {
             let (function, result) = rest.rsplit_once(" returns ")?;
             self.functions.insert(function.into(), result.into());
-        } else if let Some(rest) = fact.strip_prefix("view ") {
+        } else if let Some(rest) = line.strip_prefix("view ") {
             let (view, query) = take_name(rest)?;
             self.views.insert(view, query.strip_prefix(' ')?.into());
-        } else if let Some(rest) = fact.strip_prefix("table ") {
+        } else if let Some(rest) = line.strip_prefix("table ") {
             let (table, rest) = take_name(rest)?;
             self.tables.entry(table).or_default();
             return rest.is_empty().then_some(());
         } else {
-            let (table, rest) = take_name(fact)?;
-            self.tables.get_mut(&table)?.add(rest)?;
+            let (table, rest) = take_name(line)?;
+            self.tables.get_mut(&table)?.add_line(rest)?;
         }
         Some(())
     }
 }
 
 impl Table {
-    fn add(&mut self, fact: &str) -> Option<()> {
-        if let Some(rest) = fact.strip_prefix('.') {
+    fn add_line(&mut self, line: &str) -> Option<()> {
+        if let Some(rest) = line.strip_prefix('.') {
             let (column, rest) = take_name(rest)?;
             self.columns.insert(column, Column::parse(rest.strip_prefix(' ')?));
             return Some(());
         }
-        let fact = fact.strip_prefix(' ')?;
-        let (valid, fact) = without(fact, "invalid ");
-        let (unique, maybe_index) = without(fact, "unique ");
+        let line = line.strip_prefix(' ')?;
+        let (valid, line) = without(line, "invalid ");
+        let (unique, maybe_index) = without(line, "unique ");
         if let Some(rest) = maybe_index.strip_prefix("index ") {
             let (index, rest) = take_name(rest)?;
             let definition = rest.strip_prefix(' ')?.into();
             self.indexes.insert(index, Index { definition, unique, valid: !valid });
-        } else if let Some(rest) = fact.strip_prefix("trigger ") {
+        } else if let Some(rest) = line.strip_prefix("trigger ") {
             let (trigger, does) = take_name(rest)?;
             self.triggers.insert(trigger, does.strip_prefix(' ')?.into());
         } else {
             const CONSTRAINTS: [&str; 5] =
                 ["check ", "exclude ", "foreign key ", "primary key ", "unique "];
-            CONSTRAINTS.iter().find(|constraint| fact.starts_with(**constraint))?;
-            self.constraints.insert(fact.into(), !valid);
+            CONSTRAINTS.iter().find(|constraint| line.starts_with(**constraint))?;
+            self.constraints.insert(line.into(), !valid);
         }
         Some(())
     }
@@ -220,7 +222,7 @@ mod tests {
                 ("id".into(), column("integer", true, Some("generated always as identity"))),
                 ("a b".into(), column("timestamp(3)", false, Some("default 'x default y\n'"))),
                 ("plain".into(), column("json", false, None)),
-                ("say \"so\"".into(), column("varchar(5)[]", true, None)),
+                ("a \"b\"".into(), column("varchar(5)[]", true, None)),
             ]
             .into(),
             constraints: [
@@ -246,16 +248,16 @@ mod tests {
     }
 
     #[test]
-    fn every_fact_goes_round_on_a_line_of_its_own() {
+    fn a_catalog_is_read_back_from_its_text() {
         let catalog = catalog();
         let text = catalog.to_string();
         assert_eq!(Catalog::parse(Dialect::Postgres, &text), Ok(catalog), "{text}");
-        let facts = text.lines().filter(|line| !line.is_empty()).count();
-        assert_eq!(facts, 15, "{text}");
+        let lines = text.lines().filter(|line| !line.is_empty()).count();
+        assert_eq!(lines, 15, "{text}");
     }
 
     #[test]
-    fn a_line_that_is_no_fact_is_named() {
+    fn a_line_that_cannot_be_read_is_named() {
         for (text, line) in [
             ("table a\na.id integer\nnonsense", 3),
             ("# a comment\n\nb.id integer", 3),
