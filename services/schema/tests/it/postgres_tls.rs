@@ -30,7 +30,7 @@ async fn a_server_is_trusted_as_far_as_its_url_says() {
     server.database(&authority).execute("create role plain login").await;
     let (ca, other) = (authority.ca(), other.ca());
     let (ca, other) = (ca.display(), other.display());
-    let refused = "no authority in sslrootcert vouches for it";
+    let refused = "no authority in sslrootcert signed it";
     for (user_at_host, query, why) in [
         ("postgres@localhost", format!("sslmode=verify-full&sslrootcert={ca}"), ""),
         (
