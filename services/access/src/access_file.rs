@@ -226,10 +226,7 @@ mod tests {
     }
 
     fn with_token(name: &str, token: &str) -> String {
-        entry(&format!(
-            "name = '{name}'\nrole = 'reader'\nsha256 = '{}'",
-            token_sha256(token)
-        ))
+        entry(&format!("name = '{name}'\nrole = 'reader'\nsha256 = '{}'", token_sha256(token)))
     }
 
     fn refusal(text: &str) -> String {

@@ -11,8 +11,8 @@ use std::{
 use tokio::task::spawn_blocking;
 
 use super::{
-    caller::Caller,
     access_file::{Callers, FileError},
+    caller::Caller,
     policy::Policy,
     refusal_log::RefusalLog,
 };

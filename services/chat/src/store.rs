@@ -1,6 +1,6 @@
 //! What every rpc works with: the database, and the gate, which must hear of a schema that moved.
 
-use common::database::{Connection, Database};
+use database::{Connection, Database};
 use gate::Gate;
 use tonic::{Response, Status};
 

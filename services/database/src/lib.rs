@@ -203,8 +203,10 @@ where
 }
 
 async fn postgres(server: Postgres, settings: &str) -> diesel::ConnectionResult<AsyncPgConnection> {
-    let (client, connection) =
-        server.connect().await.map_err(|error| ConnectionError::BadConnection(error_chain(&error)))?;
+    let (client, connection) = server
+        .connect()
+        .await
+        .map_err(|error| ConnectionError::BadConnection(error_chain(&error)))?;
     let mut connection =
         AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
     let patience = LOCK_PATIENCE.as_millis();
@@ -262,7 +264,9 @@ impl Database {
     pub async fn identity(&self, connection: &mut Connection) -> QueryResult<String> {
         let unreadable = |error: io::Error| diesel::result::Error::QueryBuilderError(error.into());
         match (connection, &self.url) {
-            (_, DatabaseUrl::Sqlite { path, .. }) => sqlite_file::identity(path).map_err(unreadable),
+            (_, DatabaseUrl::Sqlite { path, .. }) => {
+                sqlite_file::identity(path).map_err(unreadable)
+            }
             (Connection::Sqlite(_), DatabaseUrl::Postgres(_)) => {
                 Err(diesel::result::Error::NotFound)
             }

@@ -11,9 +11,9 @@ use tokio_postgres::{
     error::SqlState,
 };
 
-use super::{InvalidUrl, PATIENCE};
 pub use self::tls::Secured;
 use self::tls::{HandshakeFailed, PostgresConnector};
+use super::{InvalidUrl, PATIENCE};
 
 /// A PostgreSQL server. Printed, it holds no password.
 #[derive(Clone, Eq, PartialEq)]

@@ -78,8 +78,7 @@ impl Trust {
         let config = tokio::task::spawn_blocking(move || self.config(protocol)).await??;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host).map_err(io::Error::other)?;
-        let stream =
-            TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
         let stream = stream.map_err(with_handshake_message)?;
         if stream.get_ref().1.alpn_protocol() == Some(protocol) {
             Ok(stream)

@@ -30,9 +30,9 @@ impl AsyncRead for MaybeTlsStream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => {
-                Poll::Ready(ready!(Pin::new(stream).poll_read(cx, buffer)).map_err(with_handshake_message))
-            }
+            Self::Tls(stream) => Poll::Ready(
+                ready!(Pin::new(stream).poll_read(cx, buffer)).map_err(with_handshake_message),
+            ),
         }
     }
 }

@@ -78,12 +78,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        self.inner.call(request).map_ok(renamed)
+        self.inner.call(request).map_ok(translated)
     }
 }
 
 /// An answer that is a refusal from its head on: nothing was read, nothing was told yet.
-fn retranslate_decode_error(mut answer: Response<Body>) -> Response<Body> {
+fn translated(mut answer: Response<Body>) -> Response<Body> {
     if let Some(status) = Status::from_header_map(answer.headers())
         && status.code() != Code::Ok
         && status.details().is_empty()
@@ -101,18 +101,25 @@ mod tests {
 
     #[test]
     fn the_senders_fault_is_no_internal_error() {
-        let unreadable =
-            translate_decode_error(Status::internal("failed to decode Protobuf message: buffer underflow"));
+        let unreadable = translate_decode_error(Status::internal(
+            "failed to decode Protobuf message: buffer underflow",
+        ));
         assert_eq!(unreadable.code(), Code::InvalidArgument);
         let large = "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes";
-        assert_eq!(translate_decode_error(Status::out_of_range(large)).code(), Code::ResourceExhausted);
+        assert_eq!(
+            translate_decode_error(Status::out_of_range(large)).code(),
+            Code::ResourceExhausted
+        );
     }
 
     #[test]
     fn what_is_ours_stays_as_it_is() {
         let ours = Status::from(Problem::internal());
         assert_eq!(translate_decode_error(ours.clone()).message(), ours.message());
-        assert_eq!(translate_decode_error(Status::internal("Error encoding: x")).code(), Code::Internal);
+        assert_eq!(
+            translate_decode_error(Status::internal("Error encoding: x")).code(),
+            Code::Internal
+        );
         assert_eq!(translate_decode_error(Status::cancelled("x")).code(), Code::Cancelled);
     }
 }

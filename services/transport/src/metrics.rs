@@ -21,8 +21,8 @@ use crate::{
     tls::{self, ListenerTls, Purpose},
 };
 
-pub use rpcs::{Rpcs, Timed};
 pub use prometheus_client::registry::Registry;
+pub use rpcs::{Rpcs, Timed};
 
 /// Says that the body is OpenMetrics, which Prometheus asks for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -2,14 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use common::{
-    database::types::{Json, Time},
-    status::Problem,
-};
+use database::types::{Json, Time};
 use serde_json::json;
 use tokio::time::sleep;
 use tonic::Code;
 use uuid::Uuid;
+use wire::Problem;
 
 use super::desk::Desk;
 use crate::{

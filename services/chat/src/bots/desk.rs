@@ -10,12 +10,13 @@ use std::{
     time::Duration,
 };
 
-use common::database::{Connection, chain};
+use database::Connection;
 use tokio::{
     sync::{Mutex as Turn, watch},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use wire::error_chain;
 
 use crate::{
     bus::Bus,
@@ -111,7 +112,10 @@ impl Desk {
                 }
                 Err(error) => {
                     self.store.heed(&error);
-                    tracing::warn!(error = chain(&error), "deliveries could not be looked for");
+                    tracing::warn!(
+                        error = error_chain(&error),
+                        "deliveries could not be looked for"
+                    );
                     stop.run_until_cancelled(tokio::time::sleep(PACE)).await;
                     continue;
                 }
@@ -167,7 +171,7 @@ impl Desk {
         match all.await {
             Ok(()) => self.wake(),
             Err(error) => {
-                let error = chain(&error);
+                let error = error_chain(&error);
                 tracing::warn!(error, "deliveries were not given back: their leases run out");
             }
         }

@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::database::chain;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use tokio::{sync::Notify, time::timeout};
+use wire::error_chain;
 
 use super::desk::Desk;
 use crate::{
@@ -75,7 +75,10 @@ impl FanOut {
                 Ok(Turn::Idle) => drop(timeout(PACE, self.assigned.notified()).await),
                 Err(error) => {
                     self.store.heed(&error);
-                    tracing::warn!(error = chain(&error), "messages could not be given to bots");
+                    tracing::warn!(
+                        error = error_chain(&error),
+                        "messages could not be given to bots"
+                    );
                     tokio::time::sleep(PACE).await;
                 }
             }

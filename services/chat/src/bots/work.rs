@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
+use access::Caller;
 use api::chat::v1::{
     WorkRequest, WorkResponse,
     work_request::{Answer, Attend, Request},
 };
-use common::{access::Caller, convert::duration, status::Problem, unread::named};
 use futures_util::TryStreamExt as _;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, mpsc},
@@ -18,6 +18,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
+use transport::translate_decode_error;
+use wire::{Problem, convert::duration};
 
 use super::desk::Desk;
 use crate::{
@@ -83,7 +85,7 @@ async fn serve(
     let attended = match first {
         // Whoever goes without a word is told nothing.
         Ok(None) => return,
-        Err(status) => return drop(out.send(Err(named(status))).await),
+        Err(status) => return drop(out.send(Err(translate_decode_error(status))).await),
         Ok(Some(WorkRequest { request: Some(Request::Attend(attend)) })) => {
             let may = caller.map_or(Ok(()), |caller| caller.may_run(&attend.r#type));
             may.and_then(|()| attended(attend))
@@ -180,7 +182,7 @@ impl Worker {
     /// Takes what the worker says, to its end or to its first mistake.
     async fn answers(&self, requests: Streaming<WorkRequest>) -> Result<(), Status> {
         requests
-            .map_err(named)
+            .map_err(translate_decode_error)
             .try_for_each_concurrent(self.concurrency, async |request| match request.request {
                 Some(Request::Answer(answer)) => self.answer(answer).await,
                 Some(Request::Attend(_)) => {

@@ -1,7 +1,7 @@
 //! Cursors: a message's position, as clients keep it.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use common::status::Problem;
+use wire::Problem;
 
 /// The first byte of every cursor.
 const VERSION: u8 = 1;

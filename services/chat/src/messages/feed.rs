@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::database::Connection;
+use database::Connection;
 use tokio::{
     sync::{Notify, Semaphore, broadcast},
     time::sleep,

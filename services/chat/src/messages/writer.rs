@@ -8,12 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::status::Problem;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::sleep,
 };
+use wire::Problem;
 
 use crate::{
     bus::{Bus, Topic},

@@ -1,10 +1,8 @@
 //! Assignments: which bots sit in which chats, and how.
 
-use common::{
-    database::{
-        Connection,
-        types::{Json, Time},
-    },
+use database::{
+    Connection,
+    types::{Json, Time},
     with_conn,
 };
 use diesel::{

@@ -1,6 +1,6 @@
 //! The clock that leases go by: the database's own, so that replicas whose clocks differ agree.
 
-use common::database::{
+use database::{
     Connection,
     types::{Instant, Time},
 };

@@ -5,7 +5,6 @@
 //! (<https://www.postgresql.org/docs/current/sql-prepare.html>), and making it takes as long as
 //! reading a page does. With the number in the statement it keeps one plan.
 
-use common::page::USUAL;
 use diesel::{
     QueryResult,
     backend::Backend,
@@ -13,6 +12,7 @@ use diesel::{
     serialize::ToSql,
     sql_types::{BigInt, HasSqlType},
 };
+use wire::page::USUAL;
 
 /// The first rows of a query.
 pub(super) struct First<Q> {

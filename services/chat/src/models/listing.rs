@@ -4,11 +4,9 @@
 //! never meet one: first the chats with a message, then those without. Each starts at a keyset
 //! and walks an index of migration 0003 backwards, so that a page costs the same wherever it is.
 
-use common::{
-    database::{
-        Connection,
-        types::{Instant, Time},
-    },
+use database::{
+    Connection,
+    types::{Instant, Time},
     with_conn,
 };
 use diesel::{

@@ -26,7 +26,7 @@ use answering::Processed;
 use assignment::Assignment;
 use bot::Bot;
 use chat::Chat;
-use common::{database::Connection, with_conn};
+use database::{Connection, with_conn};
 use delivery::Delivery;
 use diesel::{QueryDsl as _, QueryResult, SelectableHelper as _};
 use diesel_async::RunQueryDsl as _;

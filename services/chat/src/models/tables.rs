@@ -14,7 +14,7 @@ pub struct ScheduleTypeEnum;
 
 diesel::table! {
     use diesel::sql_types::{Nullable, Text};
-    use common::database::types::{Instant, JsonDocument};
+    use database::types::{Instant, JsonDocument};
     use super::ChatTypeEnum;
 
     /// The conversations.
@@ -40,7 +40,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::{BigInt, Nullable, Text};
-    use common::database::types::{Instant, JsonDocument};
+    use database::types::{Instant, JsonDocument};
 
     /// What was said, in the order in which it was stored.
     messages (position) {
@@ -65,7 +65,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::{Bool, Nullable, Text};
-    use common::database::types::{Instant, JsonDocument};
+    use database::types::{Instant, JsonDocument};
     use super::ScheduleTypeEnum;
 
     /// What is to be said when its time comes.
@@ -99,7 +99,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::{Bool, Nullable, Text};
-    use common::database::types::{Instant, JsonDocument};
+    use database::types::{Instant, JsonDocument};
 
     /// Who answers messages.
     bots (id) {
@@ -125,7 +125,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::{BigInt, Bool, Integer, Text};
-    use common::database::types::{Instant, JsonDocument};
+    use database::types::{Instant, JsonDocument};
 
     /// The bots of each chat.
     chat_bots (id) {
@@ -152,7 +152,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::{BigInt, Integer, Nullable, Text};
-    use common::database::types::Instant;
+    use database::types::Instant;
 
     /// Messages on their way to a bot, until it has answered.
     bot_deliveries (position, bot_id) {
@@ -193,7 +193,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::{Nullable, Text};
-    use common::database::types::{Instant, JsonDocument};
+    use database::types::{Instant, JsonDocument};
 
     /// What was answered, and by whom.
     processed_messages (id) {

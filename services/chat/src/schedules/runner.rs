@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use common::database::{
-    chain,
-    types::{Json, Time},
-};
+use database::types::{Json, Time};
 use serde_json::{Value, json};
 use uuid::Uuid;
+use wire::error_chain;
 
 use super::calendar::Calendar;
 use crate::{
@@ -48,7 +46,10 @@ impl Runner {
                 }
                 Err(error) => {
                     self.store.heed(&error);
-                    tracing::warn!(error = chain(&error), "the schedules could not be looked at");
+                    tracing::warn!(
+                        error = error_chain(&error),
+                        "the schedules could not be looked at"
+                    );
                     tokio::time::sleep(PACE).await;
                 }
             }

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use common::{
-    database::{Connection, Database},
-    with_conn,
-};
+use database::{Connection, Database, with_conn};
 use diesel_async::SimpleAsyncConnection as _;
 use testing::{Backend, TestDatabase, apply, both, reason, retry_delay};
 use tokio::time::timeout;

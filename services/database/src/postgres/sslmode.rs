@@ -135,7 +135,10 @@ mod tests {
             "postgres://db?sslrootcert=system",
             "postgres://db?sslrootcert=system&sslmode=verify-full",
         ] {
-            assert_eq!(took(url), ("postgres://db?".into(), SslMode::Require, ServerProof::AuthorityAndName));
+            assert_eq!(
+                took(url),
+                ("postgres://db?".into(), SslMode::Require, ServerProof::AuthorityAndName)
+            );
         }
     }
 
@@ -153,7 +156,8 @@ mod tests {
             ("sslcert=nowhere.pem&sslkey=nowhere.key", "nowhere.pem: No such file"),
             ("sslmode=verify-full&sslrootcert=%ff", "sslrootcert is not UTF-8"),
         ] {
-            let said = TlsParameters::take(&format!("postgres://me:secret@db/chat?{query}")).unwrap_err();
+            let said =
+                TlsParameters::take(&format!("postgres://me:secret@db/chat?{query}")).unwrap_err();
             let said = said.to_string();
             assert!(said.contains(why) && !said.contains("secret"), "{query}: {said}");
         }

@@ -76,8 +76,7 @@ impl PostgresConnector {
                 client_config().with_root_certificates(self.files.authorities()?)
             }
         };
-        let mut config =
-            self.files.with_client_certificate(builder).map_err(io::Error::other)?;
+        let mut config = self.files.with_client_certificate(builder).map_err(io::Error::other)?;
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
         Ok(config)
     }
@@ -157,8 +156,7 @@ impl AsyncWrite for Secured {
 fn with_message(error: io::Error) -> io::Error {
     let message = match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "the server's certificate is not trusted: no authority in sslrootcert signed it"
-                .into()
+            "the server's certificate is not trusted: no authority in sslrootcert signed it".into()
         }
         Some(Error::InvalidMessage(_)) => "the server does not speak TLS".into(),
         Some(error) => handshake_message(error),

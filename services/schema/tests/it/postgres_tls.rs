@@ -1,8 +1,9 @@
 //! TLS to PostgreSQL, with libpq's words for it: who is trusted, what is refused, and why.
 
-use common::database::{Database, chain};
+use database::Database;
 use testing::{Authority, Process, SecurePostgres, TestDatabase};
 use tokio::time::timeout;
+use wire::error_chain;
 
 /// What is said where a connection is refused; nothing where it is not.
 async fn said(url: &str) -> String {
@@ -12,7 +13,7 @@ async fn said(url: &str) -> String {
     };
     match timeout(testing::DEADLINE, database.connection()).await.unwrap() {
         Ok(_) => String::new(),
-        Err(error) => chain(&error),
+        Err(error) => error_chain(&error),
     }
 }
 

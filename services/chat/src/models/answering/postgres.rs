@@ -1,6 +1,6 @@
 //! PostgreSQL's way: one statement.
 
-use common::database::types::{Instant, JsonDocument};
+use database::types::{Instant, JsonDocument};
 use diesel::{
     QueryResult, QueryableByName,
     sql_types::{BigInt, Bool, Integer, Nullable, Text},

@@ -1,6 +1,6 @@
 //! PostgreSQL's way: one statement.
 
-use common::database::types::Instant;
+use database::types::Instant;
 use diesel::{
     QueryResult, QueryableByName,
     sql_types::{BigInt, Integer, Text},

@@ -1,6 +1,6 @@
 //! SQLite's way: a look, and a transaction of its one writer where there is something to claim.
 
-use common::database::types::Instant;
+use database::types::Instant;
 use diesel::{
     ExpressionMethods as _, QueryDsl as _, QueryResult, QueryableByName, RunQueryDsl as _,
     SqliteConnection,

@@ -1,6 +1,6 @@
 //! SQLite's way: one transaction of its one writer.
 
-use common::database::types::{Instant, Time};
+use database::types::{Instant, Time};
 use diesel::{
     ExpressionMethods as _, QueryDsl as _, QueryResult, RunQueryDsl as _, SqliteConnection,
     sql_types::BigInt,

@@ -4,7 +4,7 @@
 //! news to the planner each time, so it plans each batch anew, which takes longer than storing one
 //! message does; a statement of plain values keeps the plan that it has.
 
-use common::database::types::{Instant, Json, JsonDocument, Time};
+use database::types::{Instant, Json, JsonDocument, Time};
 use diesel::{
     QueryResult,
     pg::Pg,
