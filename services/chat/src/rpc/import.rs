@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::chats::{JID_LENGTH, NAME_LENGTH};
 use crate::{
     error::{Error, Fault},
-    models::import::ImportedChat,
+    models::chat_import::ImportedChat,
     store::Store,
     validate,
 };
