@@ -17,14 +17,14 @@ use transport::{Listeners, Reflection, metrics::Exporter};
 use wire::error_chain;
 
 use crate::{
-    bots::{desk::Desk, fanout::FanOut},
-    bus::{Bus, BusUrl, Topic, nats::Link},
+    bots::{dispatcher::DeliveryDispatcher, fanout::Fanout},
+    bus::{Bus, BusUrl, NatsLink, Topic},
     error::Fault,
     limits::{Limited, Limits, Room},
     messages::{feed::Feed, writer::Writer},
     models::{self, BUILT_WITH, REQUIRES},
     rpc::{Bots, Chats, Schedules},
-    schedules::runner::Runner,
+    schedules::runner::ScheduleRunner,
     store::Store,
 };
 
@@ -124,17 +124,18 @@ pub async fn serve(
     let store = Store::new(database.clone(), gate.clone());
     let bus = Bus::new();
     let feed = Feed::new(store.clone());
-    let feeding = tokio::spawn(feed.clone().run(bus.listen(Topic::Messages)));
+    let feeding = tokio::spawn(feed.clone().run(bus.subscribe(Topic::Messages)));
     let (writer, writing) = Writer::start(store.clone(), bus.clone(), limits.queue.get());
     let calls = Room::new("calls", limits.requests);
     let streams = Room::new("streams", limits.streams);
-    let runner = Runner::new(store.clone(), bus.clone());
-    let running = tokio::spawn(runner.run(bus.listen(Topic::Schedules)));
+    let runner = ScheduleRunner::new(store.clone(), bus.clone());
+    let running = tokio::spawn(runner.run(bus.subscribe(Topic::Schedules)));
     let schedules = Schedules::new(store.clone(), writer.clone(), bus.clone());
-    let desk = Arc::new(Desk::new(store.clone(), bus.clone(), limits.bot_failures));
-    let fan_out = FanOut::new(store.clone(), Arc::clone(&desk));
-    let fanning = tokio::spawn(fan_out.clone().run(bus.listen(Topic::Messages)));
-    let bots = Bots::new(store.clone(), Arc::clone(&desk), fan_out, streams.clone());
+    let dispatcher =
+        Arc::new(DeliveryDispatcher::new(store.clone(), bus.clone(), limits.bot_failures));
+    let fanout = Fanout::new(store.clone(), Arc::clone(&dispatcher));
+    let fanning = tokio::spawn(fanout.clone().run(bus.subscribe(Topic::Messages)));
+    let bots = Bots::new(store.clone(), Arc::clone(&dispatcher), fanout, streams.clone());
     let bots = BotServiceServer::new(bots);
     let chats = ChatServiceServer::new(Chats::new(store, writer, feed, streams));
     let mut routes = Routes::builder();
@@ -146,7 +147,7 @@ pub async fn serve(
     routes.add_service(gate.guard(Limited::new(ScheduleServiceServer::new(schedules), calls)));
     let mut exporter = Exporter::default();
     gate.register(&mut exporter.registry);
-    let link = config.bus.map(|url| Link::new(bus, url, database));
+    let link = config.bus.map(|url| NatsLink::new(bus, url, database));
     let linking = link.map(|link| {
         link.register(&mut exporter.registry);
         tokio::spawn(link.run())
@@ -162,7 +163,7 @@ pub async fn serve(
     let served = transport::serve(listeners, routes.routes(), exporter, ending).await;
     // It stores what was handed in, and ends with the services that hold its handles.
     let _ = writing.await;
-    desk.close().await;
+    dispatcher.drain().await;
     for task in [Some(feeding), Some(renewing), linking].into_iter().flatten() {
         task.abort();
     }
@@ -234,7 +235,7 @@ async fn answer(database: &Database) -> Result<Result<(), diesel::result::Error>
     let mut refusal = Ok(());
     for _ in 0..2 {
         let mut connection = database.connection().await.map_err(|error| untried(&error))?;
-        refusal = match models::answer(&mut connection).await {
+        refusal = match models::probe_columns(&mut connection).await {
             Ok(()) => return Ok(Ok(())),
             Err(error) if Fault::of(&error) == Fault::Schema => Err(error),
             Err(error) => return Err(untried(&error)),

@@ -19,7 +19,7 @@ use crate::{
     error::Error,
     models::{
         chat::{Chat, ChatChanges, NewChat},
-        listing::{self, Place},
+        chat_page::{self, ChatKey},
     },
     store::Store,
     validate,
@@ -83,8 +83,8 @@ pub(super) async fn list(
     };
     let connection = &mut store.connection().await?;
     loop {
-        let read = listing::page(connection, of, after.as_ref(), page.wanted()).await?;
-        after = read.last().map(Place::from);
+        let read = chat_page::read(connection, of, after.as_ref(), page.wanted()).await?;
+        after = read.last().map(ChatKey::from);
         if !page.take(read, key, convert::chat) {
             break;
         }
@@ -134,14 +134,14 @@ fn key(chat: &Chat) -> String {
     format!("{last}|{}|{}", micros(chat.created_at), chat.id)
 }
 
-fn place(key: &str) -> Result<Place, Problem> {
+fn place(key: &str) -> Result<ChatKey, Problem> {
     let time = |micros: &str| {
         micros.parse().ok().and_then(DateTime::from_timestamp_micros).map(Time::from)
     };
     let parsed = || {
         let (last, rest) = key.split_once('|')?;
         let (created, id) = rest.split_once('|')?;
-        Some(Place {
+        Some(ChatKey {
             last_message_at: if last.is_empty() { None } else { Some(time(last)?) },
             created_at: time(created)?,
             id: validate::id("id", id.to_owned()).ok()?,

@@ -15,7 +15,7 @@ use wire::{Problem, error_chain};
 use super::chats::{JID_LENGTH, NAME_LENGTH};
 use crate::{
     error::{Error, Fault},
-    models::import::ImportedChat,
+    models::chat_import::ImportedChat,
     store::Store,
     validate,
 };

@@ -1,4 +1,4 @@
-//! One order for all, whoever stalls: what `messages/mod.rs` of the service promises.
+//! One order for all, whoever stalls: what `messages.rs` of the service promises.
 
 use std::time::Duration;
 
