@@ -20,13 +20,13 @@ pub const fn kind_name(kind: Kind) -> &'static str {
 
 /// `upgrade from 0001 to 0003 by anonymous, since 2026-01-01T00:00:00Z`.
 pub fn running_operation(operation: &Operation) -> String {
-    let since = operation.started_at.and_then(common::convert::time);
+    let since = operation.started_at.and_then(wire::convert::time);
     format!(
         "{} from {} to {} by {}, since {}",
         kind_name(operation.kind()),
         revision_name(&operation.from_revision),
         revision_name(&operation.to_revision),
         operation.actor,
-        since.map(|time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default()
+        since.map(wire::format_time).unwrap_or_default()
     )
 }

@@ -16,7 +16,7 @@ mod step;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use common::database::{Connection, DatabaseUrl};
+use database::{Connection, DatabaseUrl};
 use diesel::QueryResult;
 use sql::{Dialect, statements::Statement};
 

@@ -4,7 +4,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use api::schema::v1::{SchemaState, Status};
-use common::{database::chain, metrics::Exporter};
 use parking_lot::Mutex;
 use prometheus_client::{
     collector::Collector,
@@ -12,6 +11,8 @@ use prometheus_client::{
     metrics::{MetricType, counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
+use transport::metrics::Exporter;
+use wire::error_chain;
 
 use revisions::Direction;
 use strum::IntoEnumIterator as _;
@@ -56,7 +57,10 @@ impl Default for Counts {
                 drop(operations.get_or_create(&labels(kind, outcome)));
             }
         }
-        Self { operations, steps: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)) }
+        Self {
+            operations,
+            steps: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+        }
     }
 }
 
@@ -101,7 +105,7 @@ async fn read(observer: &Observer) -> Option<SchemaState> {
     match tokio::time::timeout(READ_TIMEOUT, observer.current()).await {
         Ok(Ok(state)) => Some(state),
         Ok(Err(error)) => {
-            tracing::warn!(error = chain(&error), "cannot read the database for a scrape");
+            tracing::warn!(error = error_chain(&error), "cannot read the database for a scrape");
             None
         }
         Err(_) => {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use api::schema::v1::{Backend, Operation, SchemaState};
-use common::database::{Connection, Database, DatabaseUrl, Unavailable, chain};
+use database::{Connection, Database, DatabaseUrl, Unavailable};
 use diesel::QueryResult;
 use parking_lot::Mutex;
 use revisions::RevisionSet;
@@ -22,6 +22,7 @@ use tokio::{
     sync::{Notify, watch as watch_channel},
     time::Instant,
 };
+use wire::error_chain;
 
 use crate::{
     engine::Engine,
@@ -155,7 +156,7 @@ impl Observer {
         let begun = Instant::now();
         let state = self.read(begun, &mut last.tables).await;
         last.ended = Instant::now();
-        last.failure = state.as_ref().err().map(|error| (begun, chain(error)));
+        last.failure = state.as_ref().err().map(|error| (begun, error_chain(error)));
         if state.is_err() {
             // Another server may answer the next read.
             *self.identity.lock() = None;
@@ -229,8 +230,7 @@ impl Observer {
             history.has_unfinished_operation() && self.engine.is_locked(connection).await?;
         let database_id = self.identity(connection).await?;
         let start_failure = self.start_failure.lock().clone();
-        let finding =
-            self.inspector.finding(connection, &self.revisions, history, is_locked).await;
+        let finding = self.inspector.finding(connection, &self.revisions, history, is_locked).await;
         let snapshot = Snapshot {
             revisions: &self.revisions,
             history,

@@ -8,6 +8,7 @@ mod watch;
 
 use std::{pin::Pin, sync::Arc};
 
+use access::actor;
 use api::schema::v1::{
     CurrentRequest, CurrentResponse, DowngradeRequest, DowngradeResponse, Event,
     ListOperationsRequest, ListOperationsResponse, ListRevisionsRequest, ListRevisionsResponse,
@@ -15,12 +16,12 @@ use api::schema::v1::{
     UpgradeRequest, UpgradeResponse, VerifyRequest, VerifyResponse, WatchRequest, WatchResponse,
     plan_request, schema_service_server::SchemaService,
 };
-use common::{access::actor, status::Problem};
 use futures_util::{Stream, StreamExt as _, stream};
 use revisions::{Direction, Target};
 use tokio_util::sync::CancellationToken;
 use tonic::{Extensions, Request, Response, Status};
 use uuid::Uuid;
+use wire::Problem;
 
 use crate::{
     observer::{Observer, ReadError},
@@ -174,7 +175,7 @@ impl SchemaService for Service {
         };
         let plan = plan::describe(&self.observer, direction, &target).await;
         if let Err(PlanError::Read(error)) = &plan {
-            tracing::warn!(error = common::database::chain(error), "cannot read the database");
+            tracing::warn!(error = wire::error_chain(error), "cannot read the database");
         }
         Ok(Response::new(plan.map_err(status)?))
     }

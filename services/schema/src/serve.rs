@@ -4,15 +4,12 @@ use std::{fs::OpenOptions, io, path::PathBuf, sync::Arc, time::Duration};
 
 use api::schema::v1::schema_service_server::{SERVICE_NAME, SchemaServiceServer};
 use catalog::{ExpectedCatalogError, ExpectedCatalogs};
-use common::{
-    access::Reflection,
-    database::{Database, DatabaseUrl},
-    server::{self, Listeners},
-};
+use database::{Database, DatabaseUrl};
 use revisions::{Direction, Revision, Target};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
+use transport::{Listeners, Reflection};
 
 use crate::{
     built_in,
@@ -111,7 +108,7 @@ pub async fn serve(
     health.set_service_status(SERVICE_NAME, ServingStatus::Serving).await;
     let exporter = metrics::exporter(&observer, operations.counts());
     let mut routes = Routes::builder();
-    server::add_reflection(&mut routes, config.reflection)?;
+    transport::add_reflection(&mut routes, config.reflection)?;
     routes.add_service(health_service);
     routes.add_service(SchemaServiceServer::new(Service::new(
         observer,
@@ -131,7 +128,7 @@ pub async fn serve(
             tracing::warn!(?timeout, "operation did not end, leaving it");
         }
     };
-    let served = server::serve(listeners, routes.routes(), exporter, drained).await;
+    let served = transport::serve(listeners, routes.routes(), exporter, drained).await;
     // It ends with `shutdown`, and never fails.
     let _ = watching.await;
     Ok(served?)

@@ -5,8 +5,9 @@ mod message;
 mod operation;
 
 use api::schema::v1::{Backend, Drift, SchemaState, Status, operation::Outcome};
-use common::{convert::timestamp, database::types::Time};
+use database::types::Time;
 use revisions::RevisionSet;
+use wire::convert::timestamp;
 
 use crate::store::History;
 

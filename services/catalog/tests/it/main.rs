@@ -8,7 +8,7 @@ mod reading;
 use std::path::PathBuf;
 
 use catalog::{Catalog, ExpectedCatalogs};
-use common::database::{Connection, Database};
+use database::{Connection, Database};
 use revisions::{Metadata, Revision};
 use sql::Dialect;
 use testing::{Backend, TestDatabase};

@@ -5,8 +5,8 @@
 //! no crash runs it twice. A statement that none can hold, such as CREATE INDEX CONCURRENTLY, is
 //! announced in the checkpoint before it runs; after a crash the catalog says whether it completed.
 
-use sql::statements::{self, Statement};
 use sha2::{Digest as _, Sha256};
+use sql::statements::{self, Statement};
 
 use super::{
     EngineError, IndexState, ReportProgress, Session, StatementError, Step, error::summary,

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
-use common::database::Postgres;
+use database::Postgres;
 use tokio_postgres::CancelToken;
 
 use super::{CommitGuard, EngineError};

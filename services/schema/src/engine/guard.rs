@@ -34,10 +34,7 @@ impl CommitGuard {
 
     /// Runs work that ends with a commit. Right before the commit it calls its argument, which
     /// refuses where the step is cancelled, and lets no cancellation in after that.
-    pub(super) fn run<R>(
-        &self,
-        work: impl FnOnce(&dyn Fn() -> Result<(), EngineError>) -> R,
-    ) -> R {
+    pub(super) fn run<R>(&self, work: impl FnOnce(&dyn Fn() -> Result<(), EngineError>) -> R) -> R {
         let swap =
             |from, to| self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
         let result = work(&|| swap(OPEN, COMMITTING).map(drop).map_err(|_| EngineError::Cancelled));

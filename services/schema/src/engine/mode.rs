@@ -45,11 +45,12 @@ impl StatementMode {
         match SourceFile::parse(statement.text).tree().stmts().next() {
             Some(ast::Stmt::CreateIndex(create)) => {
                 // An index is in the schema of its table, and its name cannot be qualified.
-                name_of(create.index())
-                    .zip(name_of(create.table_relation_name()))
-                    .map_or(Self::Autocommit, |(index, table)| {
+                name_of(create.index()).zip(name_of(create.table_relation_name())).map_or(
+                    Self::Autocommit,
+                    |(index, table)| {
                         Self::CreateIndexConcurrently(table.sibling(index.name).quoted())
-                    })
+                    },
+                )
             }
             Some(ast::Stmt::DropIndex(drop)) => {
                 let index = drop.index_refs().next();

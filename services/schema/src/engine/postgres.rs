@@ -15,10 +15,7 @@ mod session;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use common::{
-    database::{Connection, Postgres},
-    with_conn,
-};
+use database::{Connection, Postgres, with_conn};
 use diesel::{QueryResult, QueryableByName, sql_types::Bool};
 use diesel_async::RunQueryDsl as _;
 use tokio_postgres::Client;

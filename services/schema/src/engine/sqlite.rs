@@ -16,8 +16,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use common::database::{Connection, chain, sqlite_uri};
+use database::{Connection, sqlite_uri};
 use diesel::{QueryResult, SqliteConnection};
+use wire::error_chain;
 
 use super::{Engine, EngineError, Session};
 
@@ -53,8 +54,8 @@ impl SqliteEngine {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(self.cannot_lock(&error)),
         }
-        let connection = common::database::sqlite(&sqlite_uri(&self.database, false))
-            .map_err(|error| EngineError::Unreachable(chain(&error)))?;
+        let connection = database::sqlite(&sqlite_uri(&self.database, false))
+            .map_err(|error| EngineError::Unreachable(error_chain(&error)))?;
         Ok(Some(SqliteSession { _lock: file, connection: Some(connection) }))
     }
 

@@ -1,6 +1,6 @@
 //! Why the state of a database could not be read.
 
-use common::database::Unavailable;
+use database::Unavailable;
 use diesel::result::{DatabaseErrorKind, Error};
 
 /// The database could not be read.

@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use api::schema::v1::Drift;
 use catalog::{Candidate, Catalog, ExpectedCatalogs, Grade, compare, nearest};
-use common::{
-    convert::timestamp,
-    database::{Connection, chain, types::Time},
-};
+use database::{Connection, types::Time};
 use diesel::QueryResult;
 use diesel_async::SimpleAsyncConnection as _;
 use parking_lot::Mutex;
 use revisions::RevisionSet;
 use tokio::time::Instant;
+use wire::{convert::timestamp, error_chain};
 
 use super::InspectError;
 use crate::{state::CatalogFinding, store::History};
@@ -69,7 +67,7 @@ impl Inspector {
             // The schema has changed since `history` was read.
             Ok(_) => CatalogFinding::default(),
             Err(error) => {
-                tracing::warn!(error = chain(&error), "cannot read the live catalog");
+                tracing::warn!(error = error_chain(&error), "cannot read the live catalog");
                 let drift = cached.and_then(|cached| cached.drift);
                 self.cache(subject, drift.clone(), RETRY_INTERVAL);
                 drifted(drift)
@@ -104,8 +102,8 @@ impl Inspector {
         if history.applied.is_empty() {
             let tables = self.expected.known_tables(live);
             // Not cached: an administrator who adopts a database wants to see the effect of each fix.
-            let unmanaged = (!tables.is_empty())
-                .then(|| unmanaged(&tables, &self.expected.candidates(live)));
+            let unmanaged =
+                (!tables.is_empty()).then(|| unmanaged(&tables, &self.expected.candidates(live)));
             return CatalogFinding { unmanaged, drift: None };
         }
         let expected = self.expected.get(history.current());
@@ -127,7 +125,10 @@ impl Inspector {
 fn unmanaged(tables: &[&str], candidates: &[Candidate]) -> String {
     let advice = match nearest(candidates) {
         Some(fit) if fit.is_match() => {
-            format!("its catalog is that of {0}; run \"schema stamp {0}\" to adopt it", fit.revision)
+            format!(
+                "its catalog is that of {0}; run \"schema stamp {0}\" to adopt it",
+                fit.revision
+            )
         }
         Some(fit) => format!(
             "its catalog is nearest to that of {0}, and differs: {1}; apply the statements of \
@@ -177,7 +178,7 @@ async fn inspect(
 
 #[cfg(test)]
 mod tests {
-    use common::database::Database;
+    use database::Database;
     use testing::{Backend, TestDatabase, apply, both};
 
     use super::*;
@@ -187,8 +188,7 @@ mod tests {
     async fn missing(ttl: Duration, database: &TestDatabase) -> [usize; 2] {
         let url = database.url().parse().unwrap();
         let revisions = built_in::revisions(observer::backend(&url));
-        let expected =
-            ExpectedCatalogs::parse(catalog::dialect(&url), revisions.iter()).unwrap();
+        let expected = ExpectedCatalogs::parse(catalog::dialect(&url), revisions.iter()).unwrap();
         let inspector = Inspector { ttl, ..Inspector::new(expected) };
         let mut connection = Database::new(&url, "test", 1).connection().await.unwrap();
         let history = History::read(&mut connection, &revisions).await.unwrap();

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use api::schema::v1::{Drift, SchemaState};
-use common::database::chain;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use wire::error_chain;
 
 use super::{Observed, Observer};
 
@@ -50,7 +50,7 @@ impl Observer {
                 continue;
             }
             if let Err(error) = self.current().await {
-                tracing::warn!(error = chain(&error), "cannot read the state for watchers");
+                tracing::warn!(error = error_chain(&error), "cannot read the state for watchers");
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use common::database::Connection;
+use database::Connection;
 use diesel::QueryResult;
 
 use crate::store::{History, Operation, OperationKind, stamp::stamp};

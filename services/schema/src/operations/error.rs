@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use common::database::{self, Unavailable, chain};
+use database::{self, Unavailable};
+use wire::error_chain;
 
 use crate::{
     display::revision_name,
@@ -45,11 +46,7 @@ pub enum OperationError {
     #[error("another operation is running: {running}")]
     Busy { running: String },
     /// Another revision is current than the request expects.
-    #[error(
-        "current revision is {}, not {}",
-        revision_name(actual),
-        revision_name(expected)
-    )]
+    #[error("current revision is {}, not {}", revision_name(actual), revision_name(expected))]
     Expected { expected: String, actual: String },
     /// Rows or values would be lost, each by a revision.
     #[error("data would be lost: {}", list(.0))]
@@ -84,7 +81,9 @@ impl OperationError {
                 "revision {revision} was stopped half way: its committed statements are kept, and the \
                  next operation continues after them"
             )),
-            EngineError::Cancelled => Self::Shutdown(format!("revision {revision} was rolled back")),
+            EngineError::Cancelled => {
+                Self::Shutdown(format!("revision {revision} was rolled back"))
+            }
             error => Self::Step(StepError { revision, is_half_done, error }),
         }
     }
@@ -123,7 +122,7 @@ impl OperationError {
     pub fn unreachable_cause(&self) -> Option<String> {
         match self {
             Self::Read(error) | Self::Plan(PlanError::Read(error)) => {
-                error.refusal().is_none().then(|| chain(error))
+                error.refusal().is_none().then(|| error_chain(error))
             }
             Self::Session(error) | Self::Step(StepError { error, .. }) => match error {
                 EngineError::Unreachable(cause) | EngineError::QueryCancelled(cause) => {

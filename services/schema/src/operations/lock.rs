@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use common::database::Connection;
+use database::Connection;
 use tokio::time::Instant;
 
 use super::{OperationError, Operations, alembic::take_over_alembic};

@@ -1,7 +1,7 @@
 //! Whether an operation may run its steps: they are what was reviewed, if a review is required, and
 //! they lose nothing that the request does not permit to lose.
 
-use common::database::Connection;
+use database::Connection;
 use revisions::Revision;
 
 use super::{OperationError, Operations, Request};

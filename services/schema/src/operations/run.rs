@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::schema::v1::{Event, SchemaState, event::Kind};
-use common::database::Connection;
+use database::Connection;
 use revisions::{Direction, Revision};
 use tokio::time::Instant;
 
@@ -93,7 +93,12 @@ pub(super) async fn run(
 pub(super) fn log_forced(operation: &Operation, dependents: &[String]) {
     if !dependents.is_empty() {
         let (id, actor) = (&operation.id, &operation.actor);
-        tracing::warn!(id, actor, dependents = dependents.join(", "), "forced past live dependents");
+        tracing::warn!(
+            id,
+            actor,
+            dependents = dependents.join(", "),
+            "forced past live dependents"
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use api::schema::v1::SchemaState;
 use catalog::{Catalog, nearest, text_in_boolean_columns};
-use common::database::Connection;
+use database::Connection;
 use revisions::RevisionSet;
 use tokio::time::Instant;
 
@@ -15,10 +15,7 @@ use super::{
 };
 use crate::{
     plan::{PlanError, broken_names},
-    store::{
-        BreakingChange, History, Operation, OperationKind, Outcome,
-        stamp::stamp,
-    },
+    store::{BreakingChange, History, Operation, OperationKind, Outcome, stamp::stamp},
 };
 
 impl Operations {
@@ -105,8 +102,8 @@ impl Operations {
         if differences.is_empty() {
             return Ok(());
         }
-        let other = nearest(&candidates)
-            .filter(|other| other.is_match() && other.revision != revision);
+        let other =
+            nearest(&candidates).filter(|other| other.is_match() && other.revision != revision);
         let differences = differences.iter().chain(&candidate.degraded);
         Err(OperationError::CatalogDiffers {
             revision: revision.into(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::database::Unavailable;
+use database::Unavailable;
 use revisions::TargetError;
 
 use crate::observer::ReadError;

@@ -26,7 +26,7 @@ mod types;
 
 use ::sql::Dialect;
 use api::schema::v1::{PlanResponse, PlanStep};
-use common::database::Connection;
+use database::Connection;
 use diesel::QueryResult;
 use revisions::{Direction, Revision, Target};
 use sha2::{Digest as _, Sha256};
@@ -36,8 +36,8 @@ use crate::{observer::Observer, store::History};
 pub use error::PlanError;
 pub use losses::Loss;
 pub use sql::name_of;
-pub use steps::{breaking_changes, broken_names, steps};
 use steps::broken;
+pub use steps::{breaking_changes, broken_names, steps};
 
 use reading::{At, Body, Reading};
 

@@ -2,7 +2,7 @@
 //! the result: the same for a Plan and for the operation that follows it.
 
 use api::schema::v1::{Dependent, SchemaState, Status};
-use common::database::Connection;
+use database::Connection;
 use revisions::{Direction, Revision, Target};
 
 use super::PlanError;
@@ -68,8 +68,7 @@ pub fn breaking_changes(
 
 /// The live dependents that could not run on the result.
 pub fn broken(changes: &[Option<BreakingChange>], history: &History) -> Vec<Dependent> {
-    let is_broken =
-        |live: &&Dependent| changes.iter().flatten().any(|change| change.breaks(live));
+    let is_broken = |live: &&Dependent| changes.iter().flatten().any(|change| change.breaks(live));
     history.dependents.iter().filter(is_broken).cloned().collect()
 }
 

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use api::schema::v1::Dependent;
-use common::database::chain;
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use wire::error_chain;
 
 use crate::{
     observer::{Observer, ReadError},
@@ -93,9 +93,7 @@ impl Keeper {
             if !is_registered {
                 is_registered = self.register().await;
             }
-            sender.send_if_modified(|sent| {
-                std::mem::replace(sent, is_registered) != is_registered
-            });
+            sender.send_if_modified(|sent| std::mem::replace(sent, is_registered) != is_registered);
         }
         self.remove().await;
     }
@@ -136,7 +134,7 @@ impl Keeper {
         result
             .inspect_err(|error| {
                 let dependent = dependents::display_name(&self.dependent);
-                tracing::warn!(dependent, error = chain(error), "cannot write the lease");
+                tracing::warn!(dependent, error = error_chain(error), "cannot write the lease");
             })
             .ok()
     }

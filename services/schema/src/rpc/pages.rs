@@ -6,8 +6,8 @@ use api::schema::v1::{
     ListOperationsRequest, ListOperationsResponse, ListRevisionsRequest, ListRevisionsResponse,
     Revision,
 };
-use common::{convert::timestamp, page, status::Problem};
 use revisions::RevisionSet;
+use wire::{Problem, convert::timestamp, page};
 
 use super::problem::logged;
 use crate::{observer::Observer, store::History};

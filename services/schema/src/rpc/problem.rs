@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use api::Reason;
-use common::{database::chain, status::Problem};
 use revisions::TargetError;
 use tonic::{Code, Status};
+use wire::{Problem, error_chain};
 
 use crate::{
     engine::{EngineError, StatementError},
@@ -19,7 +19,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Logs the cause, which no caller receives.
 pub fn logged(error: ReadError) -> Problem {
-    tracing::warn!(error = chain(&error), "cannot read the database");
+    tracing::warn!(error = error_chain(&error), "cannot read the database");
     error.into()
 }
 
@@ -53,8 +53,11 @@ fn transient(reason: Reason, message: impl Into<String>) -> Problem {
 
 /// FAILED_PRECONDITION with what forbids the call, and what to do.
 fn forbidden(reason: Reason, subject: &str, message: &str, advice: &str) -> Problem {
-    problem(Code::FailedPrecondition, reason, format!("{message}; {advice}"))
-        .precondition(reason.as_str(), subject, message)
+    problem(Code::FailedPrecondition, reason, format!("{message}; {advice}")).precondition(
+        reason.as_str(),
+        subject,
+        message,
+    )
 }
 
 impl From<InspectError> for Problem {
@@ -158,12 +161,9 @@ impl From<OperationError> for Problem {
             OperationError::Session(error) => session_problem(&message, error),
             OperationError::Step(error) => step_problem(&message, error),
             OperationError::Dependents(names) => dependents_problem(&message, &names),
-            OperationError::NotAltered(revision) => forbidden(
-                Reason::RevisionNotAltered,
-                &revision,
-                &message,
-                "nothing to repair",
-            ),
+            OperationError::NotAltered(revision) => {
+                forbidden(Reason::RevisionNotAltered, &revision, &message, "nothing to repair")
+            }
             OperationError::CatalogDiffers { revision, differences, matching } => {
                 let reason = Reason::CatalogDiffers;
                 let advice = match matching {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use access::require;
 use api::{Reason, schema::v1::Dependent};
-use common::{access::require, convert, status::Problem};
 use revisions::{RevisionSet, Target, TargetError};
 use tonic::Extensions;
+use wire::{Problem, convert};
 
 use super::problem::target_problem;
 use crate::access::ADMIN;

@@ -17,9 +17,8 @@ pub(super) async fn responses(
     let watcher = observer.watch();
     // Read after the registration, so it shows what an operation did before that.
     let first = observer.current().await?;
-    let states = stream::once(async { first }).chain(stream::unfold(watcher, async |mut watcher| {
-        Some((watcher.next().await?, watcher))
-    }));
+    let states = stream::once(async { first })
+        .chain(stream::unfold(watcher, async |mut watcher| Some((watcher.next().await?, watcher))));
     Ok(stream::unfold((Box::pin(states), lease, observer.clone()), next))
 }
 

@@ -4,7 +4,7 @@ use api::schema::v1::{
     Operation,
     operation::{Kind, Outcome},
 };
-use common::convert::timestamp;
+use wire::convert::timestamp;
 
 use crate::store::{self, OperationKind};
 

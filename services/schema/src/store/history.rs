@@ -7,10 +7,7 @@ mod rows;
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::schema::v1::Dependent;
-use common::{
-    database::{Connection, types::Time},
-    with_conn,
-};
+use database::{Connection, types::Time, with_conn};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use revisions::RevisionSet;
@@ -19,7 +16,10 @@ use serde::Deserialize;
 use self::rows::Row;
 pub use self::rows::Tables;
 use super::{
-    checkpoint::Checkpoint, kinds::{Outcome, StepKind}, layout::NewerLayout, operations::Operation,
+    checkpoint::Checkpoint,
+    kinds::{Outcome, StepKind},
+    layout::NewerLayout,
+    operations::Operation,
     tables::alembic_version,
 };
 

@@ -13,8 +13,17 @@ use strum::{EnumIter, EnumString, IntoStaticStr};
 
 /// What an operation does.
 #[derive(
-    AsExpression, Clone, Copy, Debug, Deserialize, EnumIter, EnumString, Eq, FromSqlRow,
-    IntoStaticStr, PartialEq,
+    AsExpression,
+    Clone,
+    Copy,
+    Debug,
+    Deserialize,
+    EnumIter,
+    EnumString,
+    Eq,
+    FromSqlRow,
+    IntoStaticStr,
+    PartialEq,
 )]
 #[diesel(sql_type = Text)]
 #[serde(from = "String")]
@@ -30,8 +39,17 @@ pub enum OperationKind {
 
 /// How an operation ended.
 #[derive(
-    AsExpression, Clone, Copy, Debug, Deserialize, EnumIter, EnumString, Eq, FromSqlRow,
-    IntoStaticStr, PartialEq,
+    AsExpression,
+    Clone,
+    Copy,
+    Debug,
+    Deserialize,
+    EnumIter,
+    EnumString,
+    Eq,
+    FromSqlRow,
+    IntoStaticStr,
+    PartialEq,
 )]
 #[diesel(sql_type = Text)]
 #[serde(from = "String")]
@@ -47,8 +65,17 @@ pub enum Outcome {
 
 /// What a step did to its revision: the column `direction`.
 #[derive(
-    AsExpression, Clone, Copy, Debug, Deserialize, EnumIter, EnumString, Eq, FromSqlRow,
-    IntoStaticStr, PartialEq,
+    AsExpression,
+    Clone,
+    Copy,
+    Debug,
+    Deserialize,
+    EnumIter,
+    EnumString,
+    Eq,
+    FromSqlRow,
+    IntoStaticStr,
+    PartialEq,
 )]
 #[diesel(sql_type = Text)]
 #[serde(from = "String")]

@@ -21,10 +21,8 @@ struct Migration {
 
 /// Version 1 stands in databases without a record of it, with or without `schemagate_forced`. It is
 /// therefore the one migration that must run also where its tables exist.
-const MIGRATIONS: [Migration; 2] = [
-    Migration { version: 1, sql: VERSION_1 },
-    Migration { version: 2, sql: VERSION_2 },
-];
+const MIGRATIONS: [Migration; 2] =
+    [Migration { version: 1, sql: VERSION_1 }, Migration { version: 2, sql: VERSION_2 }];
 
 /// The newest layout that this build knows.
 pub const VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;

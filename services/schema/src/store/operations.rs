@@ -1,9 +1,6 @@
 //! The rows of operations in the ledger.
 
-use common::{
-    database::{Connection, types::Time},
-    with_conn,
-};
+use database::{Connection, types::Time, with_conn};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde::Deserialize;
@@ -124,7 +121,9 @@ pub async fn finish_interrupted(connection: &mut Connection) -> QueryResult<usiz
     let update = diesel::update(running).set((
         outcome.eq(Outcome::Interrupted),
         finished_at.eq(Some(Time::now())),
-        error.eq(Some("server died; committed steps were kept, the step in progress was rolled back")),
+        error.eq(Some(
+            "server died; committed steps were kept, the step in progress was rolled back",
+        )),
     ));
     with_conn!(connection, c => update.execute(c).await)
 }

@@ -1,9 +1,6 @@
 //! The row of a step in the ledger: every writer of it builds it here.
 
-use common::{
-    database::{Connection, types::Time},
-    with_conn,
-};
+use database::{Connection, types::Time, with_conn};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use revisions::Revision;

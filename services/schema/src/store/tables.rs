@@ -1,6 +1,6 @@
 //! The tables of the bookkeeping as Diesel sees them. `layout.rs` creates them.
 
-use common::database::types::Instant;
+use database::types::Instant;
 
 diesel::table! {
     use diesel::sql_types::{Nullable, Text};

@@ -54,10 +54,8 @@ async fn a_database_without_a_version_is_migrated_in_place(backend: Backend) {
 #[apply(both!)]
 async fn two_servers_migrate_once(backend: Backend) {
     let database = without_a_record(backend).await;
-    let servers = [
-        Server::holding(&database, &tables()).await,
-        Server::holding(&database, &tables()).await,
-    ];
+    let servers =
+        [Server::holding(&database, &tables()).await, Server::holding(&database, &tables()).await];
     let (one, two) = tokio::join!(servers[0].upgrade("0002"), servers[1].upgrade("0003"));
     one.unwrap();
     two.unwrap();
@@ -85,7 +83,10 @@ async fn a_newer_layout_is_refused_before_anything_is_written(backend: Backend) 
             (refused.code(), reason(&refused)),
             (Code::FailedPrecondition, "BOOKKEEPING_NEWER".into())
         );
-        assert_eq!((info(&refused, "layout"), info(&refused, "build")), ("99".into(), "9.9.9".into()));
+        assert_eq!(
+            (info(&refused, "layout"), info(&refused, "build")),
+            ("99".into(), "9.9.9".into())
+        );
         assert!(refused.message().contains("deploy schema 9.9.9"), "{refused}");
     }
     let dependent = Dependent {

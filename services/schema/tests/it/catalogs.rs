@@ -3,8 +3,9 @@
 use std::{fs, path::PathBuf, process::Command};
 
 use catalog::{Catalog, ExpectedCatalogs};
-use common::database::Database;
-use revisions::{CATALOG_FILE, Dialect, Metadata, Revision};
+use database::Database;
+use revisions::{CATALOG_FILE, Metadata, Revision};
+use sql::Dialect;
 use testing::{Backend, TestDatabase, apply, both};
 
 pub const fn dialect(backend: Backend) -> Dialect {

@@ -1,8 +1,8 @@
 //! PostgreSQL's error messages without the values of rows that they quote: messages go to the caller, to
 //! the log and to the ledger, whose readers may not be allowed to read the tables.
 
-use common::database::chain;
 use tokio_postgres::error::{DbError, ErrorPosition};
+use wire::error_chain;
 
 /// Replaces a message that may quote a value.
 const VALUE_WITHHELD: &str =
@@ -10,7 +10,7 @@ const VALUE_WITHHELD: &str =
 
 /// The server's message, or why there is none.
 pub(super) fn message_or_cause(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| chain(error), message)
+    error.as_db_error().map_or_else(|| error_chain(error), message)
 }
 
 pub(super) fn message(error: &DbError) -> String {

@@ -86,9 +86,9 @@ impl PostgresSession {
             let lock = "SELECT pg_advisory_xact_lock($1, hashtext(current_schema()))";
             self.work.execute(lock, &[&REGISTRATION_LOCK]).await?;
             let rows = self.work.query(SELECT_LIVE, &[]).await?;
-            let live = rows.iter().map(|row| {
-                dependents::live(row.get(0), row.get(1), row.get(2), row.get(3))
-            });
+            let live = rows
+                .iter()
+                .map(|row| dependents::live(row.get(0), row.get(1), row.get(2), row.get(3)));
             let mut broken = change.broken(live);
             if step.force {
                 for name in broken.drain(..) {

@@ -79,14 +79,8 @@ impl Records {
             }
             Record::Checkpoint(at) => {
                 let direction = at.direction.as_str();
-                let parameters: [&(dyn ToSql + Sync); 6] = [
-                    &at.revision,
-                    &direction,
-                    &at.done,
-                    &at.begun,
-                    &at.total,
-                    &at.done_checksum,
-                ];
+                let parameters: [&(dyn ToSql + Sync); 6] =
+                    [&at.revision, &direction, &at.done, &at.begun, &at.total, &at.done_checksum];
                 work.execute(&self.checkpoint, &parameters).await
             }
             Record::NoCheckpoint => work.execute(&self.no_checkpoint, &[&row.revision]).await,

@@ -1,6 +1,6 @@
 //! From Diesel's errors on SQLite to the engine's.
 
-use common::database::is_busy;
+use database::is_busy;
 
 use super::super::{EngineError, StatementError, error::summary};
 

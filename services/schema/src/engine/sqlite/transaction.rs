@@ -110,9 +110,10 @@ pub(super) fn check_dependents(
 ) -> Result<(), EngineError> {
     let Some(change) = &step.breaking else { return Ok(()) };
     let rows: Vec<Live> = diesel::sql_query(SELECT_LIVE).load(connection).map_err(bookkeeping)?;
-    let broken = change.broken(rows.into_iter().map(|row| {
-        dependents::live(row.service, row.instance, row.requires, row.built_with)
-    }));
+    let broken = change.broken(
+        rows.into_iter()
+            .map(|row| dependents::live(row.service, row.instance, row.requires, row.built_with)),
+    );
     if !step.force && !broken.is_empty() {
         return Err(EngineError::Dependents(broken.join(", ")));
     }
