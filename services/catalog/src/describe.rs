@@ -7,7 +7,7 @@ mod scratch;
 
 use std::{io, path::PathBuf};
 
-use common::database::{Database, DatabaseUrl, Unavailable};
+use database::{Database, DatabaseUrl, Unavailable};
 use revisions::Revision;
 
 use self::scratch::Scratch;

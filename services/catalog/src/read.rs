@@ -1,10 +1,7 @@
 //! Reading the catalog of a live database: with one query, so that all of it is of one moment, and
 //! from what every role may read.
 
-use common::{
-    database::{Connection, DatabaseUrl},
-    with_conn,
-};
+use database::{Connection, DatabaseUrl, with_conn};
 use diesel::{
     QueryResult, QueryableByName, sql_query,
     sql_types::{Bool, Nullable, Text},

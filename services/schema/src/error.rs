@@ -3,8 +3,9 @@
 mod problem;
 
 use catalog::Difference;
-use common::database::{self, Unavailable, chain};
+use database::Unavailable;
 use diesel::result::{DatabaseErrorKind, Error};
+use wire::error_chain;
 
 pub use self::problem::target_problem;
 use crate::{
@@ -178,7 +179,7 @@ impl From<ReadError> for OperationError {
     fn from(error: ReadError) -> Self {
         match error.refusal() {
             Some(words) => Self::Unreadable(words.into()),
-            None => Self::Unreachable { cause: chain(&error) },
+            None => Self::Unreachable { cause: error_chain(&error) },
         }
     }
 }

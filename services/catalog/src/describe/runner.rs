@@ -1,7 +1,7 @@
 //! Running a revision on a scratch database. Nobody else uses it, so there is no lock, no
 //! bookkeeping and no retry.
 
-use common::{database::Connection, with_conn};
+use database::{Connection, with_conn};
 use diesel::{QueryResult, result::Error};
 use diesel_async::SimpleAsyncConnection as _;
 use revisions::{

@@ -2,10 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use common::{
-    database::{Database, DatabaseUrl},
-    with_conn,
-};
+use database::{Database, DatabaseUrl, with_conn};
 use diesel_async::RunQueryDsl as _;
 use uuid::Uuid;
 

@@ -8,7 +8,7 @@ mod reading;
 use std::path::PathBuf;
 
 use catalog::{Catalog, ExpectedCatalogs};
-use common::database::{Connection, Database};
+use database::{Connection, Database};
 use revisions::{Dialect, Metadata, Revision};
 use testing::{Backend, TestDatabase};
 

@@ -1,7 +1,7 @@
 //! What is read from a live database.
 
 use catalog::{Catalog, Drift, compare};
-use common::with_conn;
+use database::with_conn;
 use diesel_async::SimpleAsyncConnection as _;
 use testing::{Backend, apply, both};
 

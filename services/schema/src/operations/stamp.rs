@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use api::schema::v1::SchemaState;
 use catalog::{Catalog, nearest, text_in_boolean_columns};
-use common::database::Connection;
+use database::Connection;
 use diesel::QueryResult;
 use tokio::time::Instant;
 

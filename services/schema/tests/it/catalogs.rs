@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, process::Command};
 
 use catalog::{Catalog, ExpectedCatalogs};
-use common::database::Database;
+use database::Database;
 use revisions::{CATALOG_FILE, Dialect, Metadata, Revision};
 use testing::{Backend, TestDatabase, apply, both};
 
