@@ -36,7 +36,8 @@ fn revision(up: &'static str, transactional: bool) -> Revision {
 
 #[apply(both!)]
 async fn a_statement_that_fails_is_named_with_its_line(backend: Backend) {
-    let server = backend.empty().await.url().parse().unwrap();
+    let database = backend.empty().await;
+    let server = database.url().parse().unwrap();
     let up = "create table a (id integer);\n\ncreate table b (\n  id integer);\ncreate table a (id integer);";
     for transactional in [true, false] {
         let error = describe(&server, &[revision(up, transactional)]).await.unwrap_err();
@@ -48,7 +49,8 @@ async fn a_statement_that_fails_is_named_with_its_line(backend: Backend) {
 
 #[tokio::test]
 async fn the_line_is_the_one_that_postgresql_points_at() {
-    let server = Backend::Postgres.empty().await.url().parse().unwrap();
+    let database = Backend::Postgres.empty().await;
+    let server = database.url().parse().unwrap();
     let up = "create table a (id integer);\nselect 'é',\n  nothing\nfrom a;";
     let error = describe(&server, &[revision(up, true)]).await.unwrap_err();
     let DescribeError::Revision { source, .. } = error else { panic!("{error}") };
@@ -57,7 +59,8 @@ async fn the_line_is_the_one_that_postgresql_points_at() {
 
 #[tokio::test]
 async fn what_no_transaction_can_hold_is_described() {
-    let server = Backend::Postgres.empty().await.url().parse().unwrap();
+    let database = Backend::Postgres.empty().await;
+    let server = database.url().parse().unwrap();
     let up = "create table a (id integer);\ncreate index concurrently ix_a on a (id);";
     let described = describe(&server, &[revision(up, false)]).await.unwrap();
     assert!(described[0].tables["a"].indexes["ix_a"].valid);
@@ -65,7 +68,8 @@ async fn what_no_transaction_can_hold_is_described() {
 
 #[tokio::test]
 async fn what_a_revision_sets_does_not_reach_the_next() {
-    let server = Backend::Postgres.empty().await.url().parse().unwrap();
+    let database = Backend::Postgres.empty().await;
+    let server = database.url().parse().unwrap();
     let first = revision("create schema other; set search_path = other; create table a ()", true);
     let second = Revision { id: "0002".into(), ..revision("create table b ()", true) };
     let described = describe(&server, &[first, second]).await.unwrap();
