@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use api::schema::v1::Dependent;
+use api::{Reason, schema::v1::Dependent};
 use tonic::{
     Request, Status,
     transport::{Channel, Endpoint},
@@ -11,7 +11,7 @@ use tonic::{
 use crate::{
     Gate, Inner, Mode, health,
     proof::{HostProofs, Needs, ProofError, boxed},
-    refusal::{Reason, Refusal},
+    refusal::Refusal,
     schema::{Intercept, Schema},
     state::State,
 };
@@ -188,7 +188,7 @@ impl Builder {
             grpcurl: grpcurl(&endpoint, &grpcurl_flags),
         };
         let unasked = Refusal::new(
-            Reason::Unreachable,
+            Reason::SchemaUnreachable,
             format!("the schema service at {address} has not answered yet"),
             [("current", ""), ("required", &needs.requires), ("head", "")],
         );

@@ -58,7 +58,6 @@ pub use health::{Checks, LIVENESS};
 pub use layer::{GateLayer, Gated};
 pub use proof::ProofError;
 pub use readiness::Readiness;
-pub use refusal::{DOMAIN, Reason};
 
 /// What a gate needs of the schema. Revisions that are merely pending close neither.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -2,12 +2,12 @@
 
 use std::time::SystemTime;
 
-use api::{gate::v1::Proof, schema::v1::SchemaState};
+use api::{Reason, gate::v1::Proof, schema::v1::SchemaState};
 
 use crate::{
     Inner, Mode,
     proof::{self, ProofError},
-    refusal::{Reason, Refusal},
+    refusal::Refusal,
     schema::Knowledge,
     state::Verdict,
 };
@@ -42,11 +42,11 @@ impl<'a> Look<'a> {
         let (state, _) = schema?;
         if let Some(read) = &gate.proofs.database {
             let same = proof::attempt(read).await.and_then(|own| same_database(own, state));
-            self.weigh("database", Reason::OtherDatabase, same, open, state)?;
+            self.weigh("database", Reason::SchemaOtherDatabase, same, open, state)?;
         }
         if let Some(answer) = &gate.proofs.models {
             let answered = proof::attempt(answer).await;
-            self.weigh("models", Reason::ModelMismatch, answered, open, state)?;
+            self.weigh("models", Reason::SchemaModelMismatch, answered, open, state)?;
         }
         Ok(())
     }
@@ -88,7 +88,7 @@ impl<'a> Look<'a> {
             self.gate.address,
             last.unwrap_or_default(),
         );
-        self.refusal(Reason::Unreachable, words, known.state.as_ref())
+        self.refusal(Reason::SchemaUnreachable, words, known.state.as_ref())
     }
 
     fn unwatched(&self, known: &Knowledge) -> Refusal {
@@ -97,7 +97,7 @@ impl<'a> Look<'a> {
             "the schema service at {} answers, but not to Watch ({why}), which makes this service known to it",
             self.gate.address,
         );
-        self.refusal(Reason::Unreachable, words, known.state.as_ref())
+        self.refusal(Reason::SchemaUnreachable, words, known.state.as_ref())
     }
 
     fn refusal(&self, reason: Reason, words: String, state: Option<&SchemaState>) -> Refusal {
@@ -126,7 +126,7 @@ impl<'a> Look<'a> {
             }
             Err(ProofError::Untried(why)) => {
                 let words = format!("the proof \"{name}\" could not be tried: {why}");
-                Err(self.refusal(Reason::Unreachable, words, Some(state)))
+                Err(self.refusal(Reason::SchemaUnreachable, words, Some(state)))
             }
         }
     }

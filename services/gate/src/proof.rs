@@ -3,11 +3,14 @@
 
 use std::{fmt, future::Future, time::Duration};
 
-use api::schema::v1::{SchemaState, Status};
+use api::{
+    Reason,
+    schema::v1::{SchemaState, Status},
+};
 use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
-use crate::refusal::{Reason, Refusal};
+use crate::refusal::Refusal;
 
 /// A proof on the host's own connection that takes longer is not made.
 const PROVEN_WITHIN: Duration = Duration::from_secs(2);
@@ -79,11 +82,15 @@ impl Needs {
                 state.compatible_from,
                 or_base(built_with),
             );
-            return Err(self.refusal(Reason::Incompatible, words, state));
+            return Err(self.refusal(Reason::SchemaIncompatible, words, state));
         }
         let holds = self.held_by(state);
         if !holds || (head && !state.at_head) {
-            return Err(self.refusal(Reason::NotAtHead, self.way_out(state, head, holds), state));
+            return Err(self.refusal(
+                Reason::SchemaNotAtHead,
+                self.way_out(state, head, holds),
+                state,
+            ));
         }
         let place = if state.at_head { "head" } else { state.status().as_str_name() };
         Ok(format!("the schema is at {at} ({place}) and holds {}", or_base(requires)))

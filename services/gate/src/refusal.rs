@@ -6,54 +6,22 @@ use std::{
     time::Duration,
 };
 
+use api::{ERROR_DOMAIN, Reason};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
-
-/// The `ErrorInfo.domain` of every refusal.
-pub const DOMAIN: &str = "schemagate";
 
 /// When a refused caller may try again: openings are pushed, so soon.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why a gate is closed: the `ErrorInfo.reason` of the refusal.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Reason {
-    /// The schema is not at head, or lacks the revision that this build requires.
-    NotAtHead,
-    /// The schema service speaks of another database than this service is connected to.
-    OtherDatabase,
-    /// The service's own tables do not answer as its models need them.
-    ModelMismatch,
-    /// An applied revision broke this build: it is too old for the schema.
-    Incompatible,
-    /// What must be known to open cannot be learned: the schema service, or a proof, does not answer.
-    Unreachable,
-    /// The process is on its way out.
-    ShuttingDown,
-}
-
-impl Reason {
-    const ALL: [Self; 6] = [
-        Self::NotAtHead,
-        Self::OtherDatabase,
-        Self::ModelMismatch,
-        Self::Incompatible,
-        Self::Unreachable,
-        Self::ShuttingDown,
-    ];
-
-    /// The reason as it stands on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotAtHead => "SCHEMA_NOT_AT_HEAD",
-            Self::OtherDatabase => "SCHEMA_OTHER_DATABASE",
-            Self::ModelMismatch => "SCHEMA_MODEL_MISMATCH",
-            Self::Incompatible => "SCHEMA_INCOMPATIBLE",
-            Self::Unreachable => "SCHEMA_UNREACHABLE",
-            Self::ShuttingDown => "SHUTTING_DOWN",
-        }
-    }
-}
+/// Every reason for which a gate is closed, in the order of their counts.
+const REASONS: [Reason; 6] = [
+    Reason::SchemaNotAtHead,
+    Reason::SchemaOtherDatabase,
+    Reason::SchemaModelMismatch,
+    Reason::SchemaIncompatible,
+    Reason::SchemaUnreachable,
+    Reason::ShuttingDown,
+];
 
 /// A refusal, built once when the gate closes and cloned for each call that meets it.
 #[derive(Clone, Debug)]
@@ -70,7 +38,7 @@ impl Refusal {
     ) -> Self {
         let metadata: HashMap<String, String> =
             metadata.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        let mut details = ErrorDetails::with_error_info(reason.as_str(), DOMAIN, metadata);
+        let mut details = ErrorDetails::with_error_info(reason.as_str(), ERROR_DOMAIN, metadata);
         details.set_retry_info(Some(RETRY_AFTER));
         let status = Status::with_error_details(Code::Unavailable, message, details);
         Self { reason, status }
@@ -96,19 +64,19 @@ impl PartialEq for Refusal {
 /// How many calls were refused, by reason.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
-    counts: [AtomicU64; Reason::ALL.len()],
+    counts: [AtomicU64; REASONS.len()],
 }
 
 impl Refusals {
     pub(crate) fn count(&self, reason: Reason) {
-        // `ALL` is in the order of the enum, which a test holds it to.
-        if let Some(count) = self.counts.get(reason as usize) {
+        let counted = REASONS.iter().position(|counted| *counted == reason);
+        if let Some(count) = counted.and_then(|index| self.counts.get(index)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (Reason, u64)> {
-        Reason::ALL.into_iter().zip(self.counts.iter().map(|count| count.load(Ordering::Relaxed)))
+        REASONS.into_iter().zip(self.counts.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 }
 
@@ -119,11 +87,11 @@ mod tests {
     #[test]
     fn each_reason_has_its_own_count() {
         let refusals = Refusals::default();
-        for (times, reason) in Reason::ALL.into_iter().enumerate() {
+        for (times, reason) in REASONS.into_iter().enumerate() {
             (0..times).for_each(|_| refusals.count(reason));
         }
         let counted: Vec<_> = refusals.all().collect();
-        let wanted: Vec<_> = Reason::ALL.into_iter().zip(0..).collect();
+        let wanted: Vec<_> = REASONS.into_iter().zip(0..).collect();
         assert_eq!(counted, wanted);
     }
 }

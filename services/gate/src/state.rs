@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use api::gate::v1::Proof;
+use api::{Reason, gate::v1::Proof};
 use tokio::{
     sync::{Notify, watch},
     time::Duration,
@@ -12,7 +12,7 @@ use tonic::Status;
 
 use crate::{
     moment::Moment,
-    refusal::{Reason, Refusal, Refusals},
+    refusal::{Refusal, Refusals},
 };
 
 /// How long a look that found everything well answers for further doubts: past it, a query that
