@@ -1,6 +1,5 @@
 //! What can go wrong in a call, and the one place where it becomes a gRPC status.
 
-use api::Reason;
 use std::time::Duration;
 
 use api::Reason;
@@ -200,7 +199,7 @@ impl Fault {
     }
 
     fn into_problem(self, error: &diesel::result::Error) -> Problem {
-        let unavailable = |reason, text| {
+        let unavailable = |reason: Reason, text| {
             tracing::warn!(error = wire::error_chain(error), reason = reason.as_str());
             Problem::new(Code::Unavailable, reason, text).retry_after(RETRY)
         };
