@@ -1,4 +1,4 @@
-//! What a refused call is told: a code, a reason for programs, words for people.
+//! The error that a closed gate answers with.
 
 use std::{
     collections::HashMap,
@@ -6,12 +6,14 @@ use std::{
     time::Duration,
 };
 
-use api::{ERROR_DOMAIN, Reason};
+use api::{ERROR_DOMAIN, Reason, schema::v1::SchemaState};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-/// When a refused caller may try again: openings are pushed, so soon.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+use crate::decide::Requirements;
+
+/// Short, since a schema service pushes what opens a gate.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Every reason for which a gate is closed, in the order of their counts.
 const REASONS: [Reason; 6] = [
@@ -23,7 +25,7 @@ const REASONS: [Reason; 6] = [
     Reason::ShuttingDown,
 ];
 
-/// A refusal, built once when the gate closes and cloned for each call that meets it.
+/// Built once when the gate closes and cloned for each call.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) reason: Reason,
@@ -31,7 +33,30 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn new<const N: usize>(
+    /// `state` is the one that the refusal is about, where one is known.
+    pub(crate) fn new(
+        reason: Reason,
+        message: impl Into<String>,
+        requirements: &Requirements,
+        state: Option<&SchemaState>,
+    ) -> Self {
+        let unknown = SchemaState::default();
+        let state = state.unwrap_or(&unknown);
+        let metadata = [
+            ("current", &*state.revision),
+            ("required", requirements.required()),
+            ("head", &*state.head),
+            ("status", state.status().as_str_name()),
+        ];
+        Self::with_metadata(reason, message, metadata)
+    }
+
+    pub(crate) fn shutting_down() -> Self {
+        let message = "this server is shutting down; try another replica";
+        Self::with_metadata(Reason::ShuttingDown, message, [])
+    }
+
+    fn with_metadata<const N: usize>(
         reason: Reason,
         message: impl Into<String>,
         metadata: [(&str, &str); N],
@@ -39,14 +64,9 @@ impl Refusal {
         let metadata: HashMap<String, String> =
             metadata.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
         let mut details = ErrorDetails::with_error_info(reason.as_str(), ERROR_DOMAIN, metadata);
-        details.set_retry_info(Some(RETRY_AFTER));
+        details.set_retry_info(Some(RETRY_DELAY));
         let status = Status::with_error_details(Code::Unavailable, message, details);
         Self { reason, status }
-    }
-
-    pub(crate) fn shutting_down() -> Self {
-        let words = "this server is shutting down; another one answers";
-        Self::new(Reason::ShuttingDown, words, [])
     }
 
     pub(crate) fn message(&self) -> &str {
@@ -54,28 +74,28 @@ impl Refusal {
     }
 }
 
-/// Two refusals are one where a reader could not tell them apart.
+/// Equal where a reader could not tell them apart.
 impl PartialEq for Refusal {
     fn eq(&self, other: &Self) -> bool {
         self.reason == other.reason && self.message() == other.message()
     }
 }
 
-/// How many calls were refused, by reason.
+/// The number of refused calls by reason.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals {
+pub(crate) struct RefusalCounts {
     counts: [AtomicU64; REASONS.len()],
 }
 
-impl Refusals {
-    pub(crate) fn count(&self, reason: Reason) {
-        let counted = REASONS.iter().position(|counted| *counted == reason);
-        if let Some(count) = counted.and_then(|index| self.counts.get(index)) {
+impl RefusalCounts {
+    pub(crate) fn increment(&self, reason: Reason) {
+        let index = REASONS.iter().position(|counted| *counted == reason);
+        if let Some(count) = index.and_then(|index| self.counts.get(index)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = (Reason, u64)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Reason, u64)> {
         REASONS.into_iter().zip(self.counts.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 }
@@ -86,12 +106,12 @@ mod tests {
 
     #[test]
     fn each_reason_has_its_own_count() {
-        let refusals = Refusals::default();
+        let counts = RefusalCounts::default();
         for (times, reason) in REASONS.into_iter().enumerate() {
-            (0..times).for_each(|_| refusals.count(reason));
+            (0..times).for_each(|_| counts.increment(reason));
         }
-        let counted: Vec<_> = refusals.all().collect();
-        let wanted: Vec<_> = REASONS.into_iter().zip(0..).collect();
-        assert_eq!(counted, wanted);
+        let counted: Vec<_> = counts.iter().collect();
+        let expected: Vec<_> = REASONS.into_iter().zip(0..).collect();
+        assert_eq!(counted, expected);
     }
 }
