@@ -36,10 +36,6 @@ fn read_problem(error: &ReadError) -> Problem {
     }
 }
 
-fn problem(code: Code, reason: Reason, message: impl Into<String>) -> Problem {
-    Problem::new(code, reason.as_str(), message)
-}
-
 fn unreachable() -> Problem {
     transient(
         Reason::DatabaseUnreachable,
@@ -48,12 +44,12 @@ fn unreachable() -> Problem {
 }
 
 fn transient(reason: Reason, message: impl Into<String>) -> Problem {
-    problem(Code::Unavailable, reason, message).retry_after(RETRY_DELAY)
+    Problem::new(Code::Unavailable, reason, message).retry_after(RETRY_DELAY)
 }
 
 /// FAILED_PRECONDITION with what forbids the call, and what to do.
 fn forbidden(reason: Reason, subject: &str, message: &str, advice: &str) -> Problem {
-    problem(Code::FailedPrecondition, reason, format!("{message}; {advice}")).precondition(
+    Problem::new(Code::FailedPrecondition, reason, format!("{message}; {advice}")).precondition(
         reason.as_str(),
         subject,
         message,
@@ -82,24 +78,24 @@ fn not_described(revision: &str) -> Problem {
 /// The problem with a target, at the field of the request that has it.
 pub fn target_problem(field: &str, error: TargetError) -> Problem {
     let message = error.to_string();
-    let invalid = |reason: Reason| Problem::invalid(field, reason.as_str(), message.as_str());
+    let invalid = |reason: Reason| Problem::invalid(field, reason, message.as_str());
     match error {
         TargetError::Malformed(_) => invalid(Reason::TargetMalformed),
         TargetError::Ambiguous { .. } => invalid(Reason::TargetAmbiguous),
         TargetError::Relative(_) => invalid(Reason::TargetRelative),
         TargetError::Unknown { target, .. } => {
-            problem(Code::NotFound, Reason::RevisionUnknown, message).with("target", target)
+            Problem::new(Code::NotFound, Reason::RevisionUnknown, message).with("target", target)
         }
         TargetError::Past { target, .. } => {
-            problem(Code::NotFound, Reason::TargetPastTheEnd, message).with("target", target)
+            Problem::new(Code::NotFound, Reason::TargetPastTheEnd, message).with("target", target)
         }
         TargetError::Behind { target, current } => {
-            problem(Code::FailedPrecondition, Reason::TargetBehind, message)
+            Problem::new(Code::FailedPrecondition, Reason::TargetBehind, message)
                 .with("target", target)
                 .with("current", current)
         }
         TargetError::Ahead { target, current } => {
-            problem(Code::FailedPrecondition, Reason::TargetAhead, message)
+            Problem::new(Code::FailedPrecondition, Reason::TargetAhead, message)
                 .with("target", target)
                 .with("current", current)
         }
@@ -135,10 +131,10 @@ impl From<PlanError> for Problem {
             )
             .with("altered", revisions.as_str()),
             PlanError::HalfDone(message) => {
-                problem(Code::FailedPrecondition, Reason::RevisionHalfDone, message)
+                Problem::new(Code::FailedPrecondition, Reason::RevisionHalfDone, message)
             }
             PlanError::Unmanaged(message) => {
-                problem(Code::FailedPrecondition, Reason::DatabaseUnmanaged, message)
+                Problem::new(Code::FailedPrecondition, Reason::DatabaseUnmanaged, message)
             }
             PlanError::NoText(revision) => forbidden(
                 Reason::RevisionHasNoText,
@@ -176,25 +172,25 @@ impl From<OperationError> for Problem {
                 let each = |problem: Self, difference: &String| {
                     problem.precondition(reason.as_str(), &revision, difference)
                 };
-                let problem = problem(Code::FailedPrecondition, reason, message);
+                let problem = Problem::new(Code::FailedPrecondition, reason, message);
                 differences.iter().fold(problem, each).with("revision", revision.as_str())
             }
             OperationError::NotDescribed(revision) => not_described(&revision),
             OperationError::Busy { running } => {
-                problem(Code::Aborted, Reason::OperationRunning, message)
+                Problem::new(Code::Aborted, Reason::OperationRunning, message)
                     .with("running", running)
                     .retry_after(RETRY_DELAY)
             }
             OperationError::Expected { expected, actual } => {
                 let message = format!("{message}; run \"schema current\" and decide again");
-                problem(Code::Aborted, Reason::CurrentIsAnother, message)
+                Problem::new(Code::Aborted, Reason::CurrentIsAnother, message)
                     .with("expected", expected)
                     .with("current", actual)
             }
             OperationError::DataLoss(losses) => data_loss(&message, &losses),
             OperationError::PlanChanged => {
                 let message = format!("{message}; run \"schema plan\" and review it again");
-                problem(Code::Aborted, Reason::PlanChanged, message)
+                Problem::new(Code::Aborted, Reason::PlanChanged, message)
             }
             OperationError::Panicked => Self::internal(),
             OperationError::Shutdown(_) => transient(Reason::ShuttingDown, message),
@@ -214,7 +210,7 @@ fn session_problem(message: &str, error: EngineError) -> Problem {
             "use a role that owns the schema or may create tables in it",
         ),
         EngineError::NewerLayout(newer) => {
-            problem(Code::FailedPrecondition, Reason::BookkeepingNewer, message)
+            Problem::new(Code::FailedPrecondition, Reason::BookkeepingNewer, message)
                 .precondition(Reason::BookkeepingNewer.as_str(), "layout", message)
                 .with("layout", newer.found.to_string())
                 .with("build", newer.build)
@@ -275,7 +271,7 @@ fn dependents_problem(message: &str, names: &str) -> Problem {
 fn data_loss(message: &str, losses: &[(String, Loss)]) -> Problem {
     let reason = Reason::DataLoss;
     let message = format!("{message}; run \"schema plan\" for details, or use --allow-data-loss");
-    let mut problem = problem(Code::FailedPrecondition, reason, message);
+    let mut problem = Problem::new(Code::FailedPrecondition, reason, message);
     for (_, loss) in losses {
         problem = problem.precondition(reason.as_str(), &loss.subject(), &loss.to_string());
     }

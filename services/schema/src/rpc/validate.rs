@@ -32,7 +32,11 @@ pub(super) fn upgrade_target(text: &str) -> Result<Target, Problem> {
 /// A Downgrade has no default target: one without a target is an accident.
 pub(super) fn downgrade_target(text: &str) -> Result<Target, Problem> {
     if text.is_empty() {
-        return Err(invalid("target", Reason::TargetRequired, "required: a revision, -N or base"));
+        return Err(Problem::invalid(
+            "target",
+            Reason::TargetRequired,
+            "required: a revision, -N or base",
+        ));
     }
     upgrade_target(text)
 }
@@ -41,7 +45,7 @@ pub(super) fn downgrade_target(text: &str) -> Result<Target, Problem> {
 pub(super) fn stamp_revision(text: &str, held: &RevisionSet) -> Result<String, Problem> {
     if text.is_empty() {
         let what = "required: the revision that the database is at, or base";
-        return Err(invalid("revision", Reason::RevisionRequired, what));
+        return Err(Problem::invalid("revision", Reason::RevisionRequired, what));
     }
     let revision = text.parse().and_then(|target| held.stamp(&target));
     revision.map_err(|error: TargetError| target_problem("revision", error))
@@ -50,7 +54,7 @@ pub(super) fn stamp_revision(text: &str, held: &RevisionSet) -> Result<String, P
 pub(super) fn repair_revision(text: &str) -> Result<(), Problem> {
     if text.is_empty() {
         let what = "required: the altered revision";
-        return Err(invalid("revision", Reason::RevisionRequired, what));
+        return Err(Problem::invalid("revision", Reason::RevisionRequired, what));
     }
     Ok(())
 }
@@ -68,7 +72,7 @@ pub(super) fn duration(
         Some(Some(duration)) if duration <= MAX_DURATION => Ok(duration),
         Some(_) => {
             let what = "not a duration between 0 and a year, such as \"10s\"";
-            Err(invalid(field, Reason::DurationInvalid, what))
+            Err(Problem::invalid(field, Reason::DurationInvalid, what))
         }
     }
 }
@@ -85,18 +89,14 @@ pub(super) fn dependent(dependent: &Dependent) -> Result<(), Problem> {
     for (field, value, is_required) in fields {
         if (is_required && value.is_empty()) || value.contains('\0') || value.len() > 255 {
             let what = "not a name of at most 255 bytes without NUL";
-            return Err(invalid(field, Reason::DependentInvalid, what));
+            return Err(Problem::invalid(field, Reason::DependentInvalid, what));
         }
     }
     for (field, value, _) in &fields[3..] {
         if value.len() > 50 || !value.bytes().all(|byte| byte.is_ascii_digit()) {
             let what = "not a revision, such as 0002";
-            return Err(invalid(field, Reason::DependentInvalid, what));
+            return Err(Problem::invalid(field, Reason::DependentInvalid, what));
         }
     }
     Ok(())
-}
-
-fn invalid(field: &str, reason: Reason, what: &str) -> Problem {
-    Problem::invalid(field, reason.as_str(), what)
 }
