@@ -14,7 +14,7 @@ use std::{fmt, time::Duration};
 use common::database::{Connection, DatabaseUrl};
 use diesel::QueryResult;
 use revisions::{Direction, Revision};
-use sql::{Dialect, statements::Statement};
+use sql::{Dialect, Statement};
 
 use crate::{dependents::Threat, ledger::Position};
 

@@ -6,10 +6,7 @@
 //! in the position first; after a crash the catalog says whether it came to its end.
 
 use sha2::{Digest as _, Sha256};
-use sql::{
-    Dialect,
-    statements::{self, Statement},
-};
+use sql::{Dialect, Statement};
 use squawk_syntax::{
     SourceFile,
     ast::{self, AstNode as _},
@@ -38,7 +35,7 @@ pub enum Piece {
 impl Piece {
     /// How a statement goes out on its database.
     pub fn of(dialect: Dialect, statement: &Statement<'_>) -> Self {
-        let words = statement.words();
+        let words = statement.leading_words(dialect);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match (dialect, &words[..]) {
             (Dialect::Sqlite, ["VACUUM" | "PRAGMA", ..]) => Self::Alone,
@@ -91,7 +88,7 @@ pub(super) async fn run(
     step: &Step,
     tell: Tell<'_>,
 ) -> Result<(), EngineError> {
-    let pieces = statements::split(session.dialect(), step.sql());
+    let pieces = sql::split(session.dialect(), step.sql());
     let mut position = match session.position(step).await? {
         Some(position) => resumed(position, step, &pieces)?,
         None => fresh(step, &pieces),

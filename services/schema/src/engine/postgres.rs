@@ -15,10 +15,7 @@ use common::database::Postgres;
 use diesel::{QueryResult, QueryableByName, sql_types::Bool};
 use diesel_async::AsyncPgConnection;
 use futures_util::future::join_all;
-use sql::{
-    Dialect,
-    statements::{self, Statement, line_of},
-};
+use sql::{Dialect, Statement, line_of};
 use tokio_postgres::{
     Client,
     error::{ErrorPosition, SqlState},
@@ -169,7 +166,7 @@ impl Session {
     }
 
     pub(super) async fn run(&mut self, step: &Step) -> Result<(), EngineError> {
-        let body = statements::executable(Dialect::Postgres, step.sql());
+        let body = sql::split(Dialect::Postgres, step.sql());
         self.flight(step, &body, 1, &[Entry::Step]).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use sql::statements::Statement;
+use sql::{Dialect, Statement};
 
 use super::{
     super::{EngineError, IndexState, Step, Tell},
@@ -73,7 +73,8 @@ impl Session {
         if self.lock.is_closed() {
             return Err(EngineError::LockLost);
         }
-        let concurrent = statement.words().iter().any(|word| word == "CONCURRENTLY");
+        let concurrent =
+            statement.leading_words(Dialect::Postgres).iter().any(|word| word == "CONCURRENTLY");
         let lock_timeout = if concurrent { 0 } else { milliseconds(step.lock_timeout) };
         let settings =
             format!("RESET ALL; SET statement_timeout = 0; SET lock_timeout = {lock_timeout}");

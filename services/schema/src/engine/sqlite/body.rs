@@ -5,7 +5,7 @@ use diesel::{
     migration::{self, Migration, MigrationMetadata, MigrationName, MigrationVersion},
     sqlite::Sqlite,
 };
-use sql::{Dialect, statements};
+use sql::Dialect;
 
 use super::{super::Fate, refused};
 
@@ -19,7 +19,7 @@ pub(super) struct Body<'a> {
 
 impl Body<'_> {
     fn execute(&self, connection: &mut dyn BoxableConnection<Sqlite>) -> migration::Result<()> {
-        for (index, statement) in statements::split(Dialect::Sqlite, self.sql).iter().enumerate() {
+        for (index, statement) in sql::split(Dialect::Sqlite, self.sql).iter().enumerate() {
             self.fate.check()?;
             connection
                 .batch_execute(statement.text)
