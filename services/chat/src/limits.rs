@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use common::status::Problem;
+use api::Reason;
 use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Either},
@@ -16,6 +16,7 @@ use futures_util::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Status, body::Body, codegen::http, server::NamedService};
 use tower::Service;
+use wire::Problem;
 
 use crate::rpc;
 
@@ -79,7 +80,7 @@ impl Room {
     pub(crate) fn enter(&self) -> Result<OwnedSemaphorePermit, Problem> {
         self.free.clone().try_acquire_owned().map_err(|_| {
             let words = format!("too many {} at once; try again", self.what);
-            Problem::new(Code::ResourceExhausted, "TOO_MANY_AT_ONCE", words)
+            Problem::new(Code::ResourceExhausted, Reason::TooManyAtOnce, words)
                 .with("what", self.what)
                 .retry_after(SOON)
         })

@@ -1,30 +1,33 @@
 //! Schedules: made, looked at, changed and sent out of turn.
 
+use api::Reason;
 use api::chat::v1::{
     CreateScheduleRequest, CreateScheduleResponse, DeleteScheduleRequest, DeleteScheduleResponse,
     GetScheduleRequest, GetScheduleResponse, ListSchedulesRequest, ListSchedulesResponse,
     RunScheduleRequest, RunScheduleResponse, Schedule as Wire, UpdateScheduleRequest,
     UpdateScheduleResponse, schedule::When,
 };
-use common::{
-    database::types::Time,
-    page::{self, Page},
-    status::Problem,
-};
+use database::types::Time;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use serde_json::json;
 use uuid::Uuid;
+use wire::{
+    Problem,
+    page::{self, Page},
+};
 
 use super::convert;
 use crate::{
     bus::{Bus, Topic},
     error::Error,
-    messages::{BODY_SIZE, writer::Writer},
+    messages::{MAX_BODY_BYTES, writer::Writer},
     models::{
         chat::Chat,
-        schedule::{Kind, Schedule, ScheduleChanges},
+        schedule::{Schedule, ScheduleChanges, ScheduleKind},
     },
-    schedules::calendar::{Calendar, Unreadable, zone},
+    schedules::{
+        calendar::{Calendar, CalendarError, parse_time_zone},
+        message::on_request,
+    },
     store::Store,
     validate,
 };
@@ -60,7 +63,7 @@ pub(super) async fn create(
         }
         error => error.into(),
     })?;
-    bus.tell(Topic::Schedules);
+    bus.publish(Topic::Schedules);
     Ok(CreateScheduleResponse { schedule: Some(convert::schedule(stored)) })
 }
 
@@ -135,7 +138,7 @@ pub(super) async fn update(
     };
     let changed = Schedule::update(&mut store.connection().await?, &old.id, &changes).await?;
     let schedule = changed.ok_or(Error::ScheduleNotFound(old.id))?;
-    bus.tell(Topic::Schedules);
+    bus.publish(Topic::Schedules);
     Ok(UpdateScheduleResponse { schedule: Some(convert::schedule(schedule)) })
 }
 
@@ -157,9 +160,8 @@ pub(super) async fn run(
     request: RunScheduleRequest,
 ) -> Result<RunScheduleResponse, Error> {
     let schedule = find(store, request.id).await?;
-    let told = json!({ "id": schedule.id, "run_at": Time::now().utc().to_rfc3339(), "missed": 0 });
-    let stored = writer.send(schedule.message(Uuid::now_v7(), told)).await?;
-    Schedule::ran(&mut store.connection().await?, &schedule.id, stored.sent_at).await?;
+    let stored = writer.send(on_request(&schedule)).await?;
+    Schedule::set_last_run(&mut store.connection().await?, &schedule.id, stored.sent_at).await?;
     Ok(RunScheduleResponse { message: Some(convert::message(&stored)) })
 }
 
@@ -170,7 +172,7 @@ async fn find(store: &Store, id: String) -> Result<Schedule, Error> {
 }
 
 fn message(text: String) -> Result<String, Problem> {
-    let text = validate::body("schedule.message", text, BODY_SIZE)?;
+    let text = validate::body("schedule.message", text, MAX_BODY_BYTES)?;
     validate::required("schedule.message", Some(text).filter(|text| !text.is_empty()))
 }
 
@@ -181,20 +183,22 @@ fn calendar(
     after: Option<Time>,
 ) -> Result<(String, Calendar), Problem> {
     let timezone = if timezone.is_empty() { UTC.into() } else { timezone };
-    let zone = zone(&timezone).map_err(|error| unreadable("schedule.timezone", &error))?;
+    let zone =
+        parse_time_zone(&timezone).map_err(|error| unreadable("schedule.timezone", &error))?;
     let calendar = match validate::required("schedule.when", when)? {
         When::Once(time) => {
             let field = "schedule.once";
             let at = validate::required(field, validate::time(field, Some(time))?)?;
             if after.is_some_and(|after| at <= after) {
                 let what = "in the past: give a time that is still to come";
-                return Err(Problem::invalid(field, "TIME_PAST", what));
+                return Err(Problem::invalid(field, Reason::TimePast, what));
             }
             Calendar::Once(at)
         }
         When::Cron(fields) => {
             let fields = validate::text("schedule.cron", fields, CRON_LENGTH)?;
-            Calendar::cron(&fields, zone).map_err(|error| unreadable("schedule.cron", &error))?
+            Calendar::parse_cron(&fields, zone)
+                .map_err(|error| unreadable("schedule.cron", &error))?
         }
     };
     Ok((timezone, calendar))
@@ -203,22 +207,22 @@ fn calendar(
 /// The same, as it is stored.
 fn when(schedule: &Schedule) -> Result<Option<When>, Problem> {
     let field = match schedule.kind {
-        Kind::Once => "schedule.once",
-        Kind::Cron => "schedule.cron",
+        ScheduleKind::Once => "schedule.once",
+        ScheduleKind::Cron => "schedule.cron",
     };
     let wire: Wire = convert::schedule(schedule.clone());
     wire.when.map(Some).ok_or_else(|| {
         let what = format!("is stored as '{}': give another", schedule.expression);
-        Problem::invalid(field, "SCHEDULE_UNREADABLE", what)
+        Problem::invalid(field, Reason::ScheduleUnreadable, what)
     })
 }
 
-fn unreadable(field: &str, error: &Unreadable) -> Problem {
+fn unreadable(field: &str, error: &CalendarError) -> Problem {
     let reason = match error {
-        Unreadable::Time(_) => "TIME_INVALID",
-        Unreadable::Cron(..) => "CRON_INVALID",
-        Unreadable::Never(_) => "CRON_NEVER",
-        Unreadable::Zone(_) => "TIMEZONE_UNKNOWN",
+        CalendarError::Time(_) => Reason::TimeInvalid,
+        CalendarError::Cron(..) => Reason::CronInvalid,
+        CalendarError::NeverDue(_) => Reason::CronNever,
+        CalendarError::TimeZone(_) => Reason::TimezoneUnknown,
     };
     Problem::invalid(field, reason, error.to_string())
 }

@@ -2,7 +2,7 @@
 //! along with something else.
 
 use ::sql::Name;
-use common::database::Connection;
+use database::Connection;
 use diesel::{
     QueryResult, QueryableByName,
     sql_types::{Bool, Nullable, Text},

@@ -4,7 +4,7 @@
 use ::sql::{Name, quote};
 use std::{collections::BTreeSet, fmt};
 
-use common::database::Connection;
+use database::Connection;
 use diesel::QueryResult;
 
 use super::{

@@ -25,7 +25,7 @@ mod types;
 
 use ::sql::Dialect;
 use api::schema::v1::{PlanResponse, PlanStep};
-use common::database::Connection;
+use database::Connection;
 use diesel::QueryResult;
 use revisions::{Direction, Revision, Target};
 use sha2::{Digest as _, Sha256};

@@ -3,7 +3,7 @@
 use ::sql::Name;
 use std::fmt;
 
-use common::database::Connection;
+use database::Connection;
 use diesel::{
     OptionalExtension as _, QueryResult, QueryableByName,
     sql_types::{BigInt, Nullable, Text},

@@ -130,8 +130,8 @@ proptest! {
     #[test]
     fn a_statement_split_again_is_itself(sql in any_sql()) {
         for dialect in Dialect::ALL {
-            // Behind a semicolon a byte order mark is part of a word, at the beginning it is not.
-            let moved = |statement: &Statement<'_>| statement.text.starts_with('\u{feff}');
+            // Whether a byte order mark is blank depends on what stands before it.
+            let moved = |statement: &Statement<'_>| statement.text.contains('\u{feff}');
             for statement in split(dialect, &sql).into_iter().filter(|one| !moved(one)) {
                 prop_assert_eq!(texts(dialect, statement.text), [statement.text]);
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ::sql::Dialect;
-use common::database::Database;
+use database::Database;
 use testing::{Backend, TestDatabase};
 
 use super::*;
