@@ -16,7 +16,6 @@ mod migrations;
 mod outside;
 mod plan;
 mod postgres_tls;
-mod quick_fix;
 mod repair;
 mod server;
 mod tls;
