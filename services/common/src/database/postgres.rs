@@ -1,5 +1,7 @@
 //! A PostgreSQL server: where it is, and how a connection to it is made.
 
+mod connection;
+mod row;
 mod ssl;
 
 use std::{fmt, sync::Arc};
@@ -9,6 +11,8 @@ use tokio_postgres::{
     config::{Host, SslMode},
     error::SqlState,
 };
+
+pub use connection::PostgresConnection;
 
 use super::{InvalidUrl, PATIENCE};
 use crate::tls::{ClientFiles, HandshakeFailed, PostgresConnector, Proof, Secured};

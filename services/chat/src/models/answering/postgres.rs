@@ -1,11 +1,14 @@
 //! PostgreSQL's way: one statement.
 
-use common::database::types::{Instant, JsonDocument};
+use common::database::{
+    PostgresConnection,
+    types::{Instant, JsonDocument},
+};
 use diesel::{
     QueryResult, QueryableByName,
     sql_types::{BigInt, Bool, Integer, Nullable, Text},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 
 use super::Answer;
 
@@ -17,7 +20,7 @@ struct Done {
 
 /// Does it, and says whether it was done.
 pub(super) async fn store(
-    connection: &mut AsyncPgConnection,
+    connection: &mut PostgresConnection,
     answer: &Answer,
 ) -> QueryResult<bool> {
     // An insert into `messages` takes the lock of their order even where it inserts nothing: who

@@ -1,11 +1,11 @@
 //! PostgreSQL's way: one statement.
 
-use common::database::types::Instant;
+use common::database::{PostgresConnection, types::Instant};
 use diesel::{
     QueryResult, QueryableByName,
     sql_types::{BigInt, Integer, Text},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 
 use super::{Asked, Claimed};
 
@@ -21,7 +21,7 @@ struct Row {
 
 /// Claims what may be handed out.
 pub(super) async fn take(
-    connection: &mut AsyncPgConnection,
+    connection: &mut PostgresConnection,
     asked: &Asked,
 ) -> QueryResult<Vec<Claimed>> {
     let rows: Vec<Row> = diesel::sql_query(TAKE)

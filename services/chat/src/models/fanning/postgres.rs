@@ -1,7 +1,8 @@
 //! PostgreSQL's way: one statement.
 
+use common::database::PostgresConnection;
 use diesel::{OptionalExtension as _, QueryResult, QueryableByName, sql_types::BigInt};
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 
 use super::{Fanned, PAGE};
 
@@ -15,7 +16,7 @@ struct Row {
 
 /// Makes the deliveries of a page; none where another replica is at it.
 pub(super) async fn fan_out(
-    connection: &mut AsyncPgConnection,
+    connection: &mut PostgresConnection,
     earliest: i64,
 ) -> QueryResult<Option<Fanned>> {
     let row: Option<Row> = diesel::sql_query(FAN_OUT)

@@ -1,11 +1,14 @@
 //! PostgreSQL's way: one statement.
 
-use common::database::types::{Instant, JsonDocument};
+use common::database::{
+    PostgresConnection,
+    types::{Instant, JsonDocument},
+};
 use diesel::{
     QueryResult, QueryableByName,
     sql_types::{Bool, Nullable, Text},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 
 use super::Run;
 
@@ -16,7 +19,7 @@ struct Done {
 }
 
 /// Does it, and says whether it was done.
-pub(super) async fn run(connection: &mut AsyncPgConnection, run: &Run) -> QueryResult<bool> {
+pub(super) async fn run(connection: &mut PostgresConnection, run: &Run) -> QueryResult<bool> {
     diesel::sql_query(RUN)
         .bind::<Text, _>(&run.schedule_id)
         .bind::<Instant, _>(run.stands_at)

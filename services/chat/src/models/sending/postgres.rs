@@ -4,7 +4,10 @@
 //! news to the planner each time, so it plans each batch anew, which takes longer than storing one
 //! message does; a statement of plain values keeps the plan that it has.
 
-use common::database::types::{Instant, Json, JsonDocument, Time};
+use common::database::{
+    PostgresConnection,
+    types::{Instant, Json, JsonDocument, Time},
+};
 use diesel::{
     QueryResult,
     pg::Pg,
@@ -12,7 +15,7 @@ use diesel::{
     result::{DatabaseErrorKind, Error},
     sql_types::{Array, BigInt, Nullable, Text},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 
 use crate::models::message::NewMessage;
 
@@ -21,7 +24,7 @@ const TRIES: usize = 3;
 
 /// Stores what can be stored; returns their ids and positions.
 pub(super) async fn store(
-    connection: &mut AsyncPgConnection,
+    connection: &mut PostgresConnection,
     batch: &[NewMessage],
 ) -> QueryResult<Vec<(String, i64)>> {
     for _ in 1..TRIES {
@@ -34,7 +37,7 @@ pub(super) async fn store(
 }
 
 async fn store_once(
-    connection: &mut AsyncPgConnection,
+    connection: &mut PostgresConnection,
     batch: &[NewMessage],
 ) -> QueryResult<Vec<(String, i64)>> {
     match batch {
