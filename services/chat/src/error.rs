@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use common::{database::Unavailable, status::Problem};
-use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
+use common::{
+    database::{ErrorClass, Unavailable, chain, classify},
+    status::Problem,
+};
 use tonic::{Code, Status};
 
 use crate::limits::SOON;
 
-/// When a caller may try again, where the database did not answer.
-const RETRY: Duration = Duration::from_secs(1);
+/// When a caller may try again after a failure of the database.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Why a call is refused.
 #[derive(Debug, thiserror::Error)]
@@ -68,19 +70,6 @@ pub enum Error {
     Database(#[from] diesel::result::Error),
 }
 
-/// What a refusal by the database comes down to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fault {
-    /// The connection broke.
-    Lost,
-    /// Others hold a lock for too long.
-    Busy,
-    /// The schema is not what the models were written for.
-    Schema,
-    /// Anything else: a mistake of ours.
-    Bug,
-}
-
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
         Self::Refused(problem)
@@ -88,10 +77,10 @@ impl From<Problem> for Error {
 }
 
 impl Error {
-    /// What the database's refusal comes down to, if it was the database that refused.
-    pub fn fault(&self) -> Option<Fault> {
+    /// The class of the database's error, if it is one.
+    pub fn class(&self) -> Option<ErrorClass> {
         match self {
-            Self::Database(error) => Some(Fault::of(error)),
+            Self::Database(error) => Some(classify(error)),
             _ => None,
         }
     }
@@ -108,7 +97,7 @@ impl Error {
     pub fn into_problem(self) -> Problem {
         let text = self.to_string();
         let unavailable =
-            |reason| Problem::new(Code::Unavailable, reason, &text).retry_after(RETRY);
+            |reason| Problem::new(Code::Unavailable, reason, &text).retry_after(RETRY_DELAY);
         match self {
             Self::Stream(status) => Problem::new(status.code(), "STREAM_BROKEN", status.message()),
             Self::Refused(problem) => problem,
@@ -143,76 +132,35 @@ impl Error {
                 Problem::new(Code::AlreadyExists, "JID_TAKEN", text).with("jid", jid)
             }
             Self::Unavailable(error) => {
-                tracing::warn!(error = common::database::chain(&error), "no database");
+                tracing::warn!(error = chain(&error), "no connection to the database");
                 Problem::new(
                     Code::Unavailable,
                     "DATABASE_UNAVAILABLE",
                     "the database cannot be reached; try again",
                 )
-                .retry_after(RETRY)
+                .retry_after(RETRY_DELAY)
             }
-            Self::Database(error) => Fault::of(&error).into_problem(&error),
+            Self::Database(error) => database_problem(&error),
         }
     }
 }
 
-impl Fault {
-    /// Tells faults apart. Diesel drops the SQLSTATE, and PostgreSQL's texts are in the server's
-    /// language; but every query here is fixed and tested, so one that the server cannot even
-    /// parse, which it says with a position, met another schema.
-    pub fn of(error: &diesel::result::Error) -> Self {
-        use diesel::result::Error as E;
-        match error {
-            E::DatabaseError(
-                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
-                _,
-            )
-            | E::BrokenTransactionManager => Self::Lost,
-            E::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Self::Busy,
-            E::DatabaseError(_, information) => Self::told(information.as_ref()),
-            _ => Self::Bug,
+/// A query's failure as the client reads it. The cause stays in the log.
+fn database_problem(error: &diesel::result::Error) -> Problem {
+    let (reason, message) = match classify(error) {
+        ErrorClass::ConnectionLost => {
+            ("DATABASE_UNAVAILABLE", "the connection to the database was lost; try again")
         }
-    }
-
-    fn told(information: &(dyn DatabaseErrorInformation + Send + Sync)) -> Self {
-        const SCHEMA: [&str; 5] = [
-            "no such column",
-            "no such table",
-            "has no column named",
-            "cached plan must not change result type",
-            "cache lookup failed for type",
-        ];
-        const BUSY: [&str; 4] =
-            ["is locked", "due to lock timeout", "deadlock detected", "due to statement timeout"];
-        const LOST: [&str; 2] = ["terminating connection", "disk I/O error"];
-        let says = |texts: &[&str]| texts.iter().any(|text| information.message().contains(text));
-        match () {
-            () if information.statement_position().is_some() || says(&SCHEMA) => Self::Schema,
-            () if says(&BUSY) => Self::Busy,
-            () if says(&LOST) => Self::Lost,
-            () => Self::Bug,
+        ErrorClass::Busy => ("DATABASE_BUSY", "the database is busy; try again"),
+        ErrorClass::SchemaMismatch => (
+            "SCHEMA_CHANGED",
+            "the database's schema is not the one that this service needs; the gate looks again",
+        ),
+        ErrorClass::Other => {
+            tracing::error!(error = chain(error), "query failed");
+            return Problem::internal();
         }
-    }
-
-    fn into_problem(self, error: &diesel::result::Error) -> Problem {
-        let unavailable = |reason, text| {
-            tracing::warn!(error = common::database::chain(error), reason);
-            Problem::new(Code::Unavailable, reason, text).retry_after(RETRY)
-        };
-        match self {
-            Self::Lost => unavailable(
-                "DATABASE_UNAVAILABLE",
-                "the connection to the database was lost; try again",
-            ),
-            Self::Busy => unavailable("DATABASE_BUSY", "the database is busy; try again"),
-            Self::Schema => unavailable(
-                "SCHEMA_CHANGED",
-                "the database's schema is not the one that this service needs; the gate looks again",
-            ),
-            Self::Bug => {
-                tracing::error!(error = common::database::chain(error), "a query failed");
-                Problem::internal()
-            }
-        }
-    }
+    };
+    tracing::warn!(error = chain(error), reason, "query failed");
+    Problem::new(Code::Unavailable, reason, message).retry_after(RETRY_DELAY)
 }

@@ -9,7 +9,7 @@ use api::chat::v1::{
 };
 use common::{
     access::{Bearer, Reflection},
-    database::{Database, DatabaseUrl, chain},
+    database::{Database, DatabaseUrl, ErrorClass, chain, classify},
     metrics::Exporter,
     server::{self, Listeners},
     tls::{ClientFiles, Connector},
@@ -24,7 +24,6 @@ use tonic::{
 use crate::{
     bots::{desk::Desk, fanout::FanOut},
     bus::{Bus, BusUrl, Topic, nats::Link},
-    error::Fault,
     limits::{Limited, Limits, Room},
     messages::{feed::Feed, writer::Writer},
     models::{self, BUILT_WITH, REQUIRES},
@@ -241,7 +240,7 @@ async fn answer(database: &Database) -> Result<Result<(), diesel::result::Error>
         let mut connection = database.connection().await.map_err(|error| untried(&error))?;
         refusal = match models::answer(&mut connection).await {
             Ok(()) => return Ok(Ok(())),
-            Err(error) if Fault::of(&error) == Fault::Schema => Err(error),
+            Err(error) if classify(&error) == ErrorClass::SchemaMismatch => Err(error),
             Err(error) => return Err(untried(&error)),
         };
         database.renew();

@@ -1,10 +1,10 @@
 //! What every rpc works with: the database, and the gate, which must hear of a schema that moved.
 
-use common::database::{Connection, Database};
+use common::database::{Connection, Database, ErrorClass};
 use gate::Gate;
 use tonic::{Response, Status};
 
-use crate::error::{Error, Fault};
+use crate::error::Error;
 
 /// The database behind the gate. Its clones are the same one.
 #[derive(Clone)]
@@ -37,14 +37,14 @@ impl Store {
 
     /// Does what a refusal by the database asks for.
     pub fn heed(&self, error: &Error) {
-        match error.fault() {
-            Some(Fault::Schema) => {
+        match error.class() {
+            Some(ErrorClass::SchemaMismatch) => {
                 self.database.renew();
                 self.gate.report_undefined();
             }
             // What broke one connection broke the others.
-            Some(Fault::Lost) => self.database.renew(),
-            Some(Fault::Busy | Fault::Bug) | None => {}
+            Some(ErrorClass::ConnectionLost) => self.database.renew(),
+            Some(ErrorClass::Busy | ErrorClass::Other) | None => {}
         }
     }
 

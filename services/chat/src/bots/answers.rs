@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use common::{
-    database::types::{Json, Time},
+    database::{
+        ErrorClass,
+        types::{Json, Time},
+    },
     status::Problem,
 };
 use serde_json::json;
@@ -14,7 +17,7 @@ use uuid::Uuid;
 use super::desk::Desk;
 use crate::{
     bus::Topic,
-    error::{Error, Fault},
+    error::Error,
     messages::BODY_SIZE,
     models::{
         answering::{Answer, Open, Processed},
@@ -102,7 +105,10 @@ impl Desk {
 /// What time may mend.
 fn may_pass(error: &Error) -> bool {
     matches!(error, Error::Unavailable(_))
-        || matches!(error.fault(), Some(Fault::Lost | Fault::Busy | Fault::Schema))
+        || matches!(
+            error.class(),
+            Some(ErrorClass::ConnectionLost | ErrorClass::Busy | ErrorClass::SchemaMismatch)
+        )
 }
 
 fn answer(open: Open, to: &Claimed, reply: &str) -> Answer {

@@ -6,14 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::database::chain;
+use common::database::{ErrorClass, chain, classify};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use tokio::{sync::Notify, time::timeout};
 
 use super::desk::Desk;
 use crate::{
     bus::Ear,
-    error::{Error, Fault},
+    error::Error,
     models::{assignment::Assignment, fanning, message::Message},
     store::Store,
 };
@@ -113,7 +113,7 @@ impl FanOut {
         let fanned = match fanning::fan_out(connection, earliest).await {
             // A chat or a bot was deleted between the statement's look and its write.
             Err(DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => None,
-            Err(error) if Fault::of(&error) == Fault::Busy => None,
+            Err(error) if classify(&error) == ErrorClass::Busy => None,
             fanned => fanned?,
         };
         let Some(fanned) = fanned else { return Ok(Turn::Held) };

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::status::Problem;
+use common::{database::ErrorClass, status::Problem};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     bus::{Bus, Topic},
-    error::{Error, Fault},
+    error::Error,
     models::{
         message::{Message, NewMessage},
         sending::{self, Outcome},
@@ -88,7 +88,7 @@ impl Batches {
 
     async fn store(&self, jobs: Vec<Job>) {
         let Err((jobs, error)) = self.try_to_store(jobs).await else { return };
-        if jobs.len() == 1 || error.fault() != Some(Fault::Bug) {
+        if jobs.len() == 1 || error.class() != Some(ErrorClass::Other) {
             return refuse(jobs, error);
         }
         // Something of one of them that nobody foresaw: it shall fail alone.
@@ -114,7 +114,7 @@ impl Batches {
     /// before or after the commit, costs nobody an error.
     async fn store_surely(&self, batch: &Arc<[NewMessage]>) -> Result<Vec<Outcome>, Error> {
         match self.store_once(batch).await {
-            Err(error) if error.fault() == Some(Fault::Lost) => {
+            Err(error) if error.class() == Some(ErrorClass::ConnectionLost) => {
                 self.store.heed(&error);
                 self.store_once(batch).await
             }
