@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use common::{
-    database::{ErrorClass, Unavailable, chain, classify},
-    status::Problem,
-};
+use database::{ErrorClass, Unavailable, classify};
 use tonic::{Code, Status};
+use wire::{Problem, error_chain};
 
 use crate::limits::SOON;
 
@@ -132,7 +130,7 @@ impl Error {
                 Problem::new(Code::AlreadyExists, "JID_TAKEN", text).with("jid", jid)
             }
             Self::Unavailable(error) => {
-                tracing::warn!(error = chain(&error), "no connection to the database");
+                tracing::warn!(error = error_chain(&error), "no connection to the database");
                 Problem::new(
                     Code::Unavailable,
                     "DATABASE_UNAVAILABLE",
@@ -157,10 +155,10 @@ fn database_problem(error: &diesel::result::Error) -> Problem {
             "the database's schema is not the one that this service needs; the gate looks again",
         ),
         ErrorClass::Other => {
-            tracing::error!(error = chain(error), "query failed");
+            tracing::error!(error = error_chain(error), "query failed");
             return Problem::internal();
         }
     };
-    tracing::warn!(error = chain(error), reason, "query failed");
+    tracing::warn!(error = error_chain(error), reason, "query failed");
     Problem::new(Code::Unavailable, reason, message).retry_after(RETRY_DELAY)
 }

@@ -7,15 +7,13 @@ use std::{
 };
 
 use api::chat::v1::{Chat, ImportChatsRequest, ImportChatsResponse, ImportError};
-use common::{
-    database::{ErrorClass, chain, types::Time},
-    status::Problem,
-};
+use database::{ErrorClass, types::Time};
 use tonic::Streaming;
 use uuid::Uuid;
+use wire::{Problem, error_chain};
 
 use super::chats::{JID_LENGTH, NAME_LENGTH};
-use crate::{error::Error, models::import::ImportedChat, store::Store, validate};
+use crate::{error::Error, models::chat_import::ImportedChat, store::Store, validate};
 
 /// Rows that are stored at once.
 const BATCH: usize = 500;
@@ -101,7 +99,7 @@ impl<'a> Import<'a> {
         for (&index, row) in indices.iter().zip(rows) {
             match self.upsert([row.clone()].into()).await {
                 Err(error) if error.class() == Some(ErrorClass::Other) => {
-                    tracing::error!(index, error = chain(&error), "a row cannot be imported");
+                    tracing::error!(index, error = error_chain(&error), "a row cannot be imported");
                     self.refuse(index, &Problem::internal());
                 }
                 result => result?,

@@ -11,7 +11,7 @@ mod words;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use common::database::{Postgres, PostgresConnection};
+use database::{Postgres, PostgresConnection};
 use diesel::{QueryResult, QueryableByName, sql_types::Bool};
 use futures_util::future::join_all;
 use revisions::{
