@@ -1,70 +1,49 @@
-//! What can go wrong in a call, and the one place where it becomes a gRPC status.
+//! Why a call fails, and the one place where that becomes a gRPC status.
 
 use std::time::Duration;
 
+use api::Reason;
 use database::{ErrorClass, Unavailable, classify};
 use tonic::{Code, Status};
 use wire::{Problem, error_chain};
 
-use crate::limits::SOON;
+use crate::limits::LIMIT_RETRY_DELAY;
 
 /// When a caller may try again after a failure of the database.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
+const DATABASE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Why a call is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// For reasons that are worded already: a field that is not what it must be, most of all.
+    /// A refusal that is a `Problem` already, such as an invalid field.
     #[error("{}", .0.message())]
     Refused(Problem),
-    /// No chat has this id, or this jid.
-    #[error("there is no chat {0}")]
+    /// By id or by jid.
+    #[error("chat {0} not found")]
     ChatNotFound(String),
-    /// No schedule has this id.
-    #[error("there is no schedule {0}")]
+    #[error("schedule {0} not found")]
     ScheduleNotFound(String),
-    /// No bot has this id.
-    #[error("there is no bot {0}")]
+    #[error("bot {0} not found")]
     BotNotFound(String),
-    /// The bot does not sit in the chat.
-    #[error("the bot {bot} is not assigned to the chat {chat}")]
-    AssignmentNotFound {
-        /// The chat.
-        chat: String,
-        /// The bot.
-        bot: String,
-    },
-    /// No delivery of this message to this bot is parked.
-    #[error("no delivery of the message {message} to the bot {bot} is parked")]
-    DeliveryNotFound {
-        /// The message.
-        message: String,
-        /// The bot.
-        bot: String,
-    },
-    /// Another chat has this jid.
-    #[error("there is a chat with the jid {0} already")]
+    #[error("bot {bot} is not assigned to chat {chat}")]
+    AssignmentNotFound { chat: String, bot: String },
+    #[error("no parked delivery of message {message} to bot {bot}")]
+    DeliveryNotFound { message: String, bot: String },
+    #[error("a chat with the jid {0} exists")]
     JidTaken(String),
-    /// Another message has this id.
     #[error("another message has the id {0}")]
     MessageIdTaken(String),
-    /// Others hold the chat locked.
-    #[error("the chat {0} is locked by a long transaction; try again")]
+    #[error("another transaction holds a lock on chat {0}; try again")]
     ChatLocked(String),
-    /// As many messages wait as may.
-    #[error("too many messages wait to be stored; try again")]
+    #[error("too many messages are waiting to be stored; try again")]
     QueueFull,
-    /// The service ends.
-    #[error("the service is ending; try again")]
+    #[error("the service is shutting down; try again")]
     Ending,
-    /// The caller's stream broke off.
-    #[error("the caller's stream broke off")]
+    /// The caller's request stream failed.
+    #[error("the request stream failed: {}", .0.message())]
     Stream(#[source] Box<Status>),
-    /// No connection to the database.
-    #[error("the database cannot be reached")]
+    #[error("no connection to the database")]
     Unavailable(#[from] Unavailable),
-    /// The database refused a query.
-    #[error("the database refused a query")]
+    #[error("query failed")]
     Database(#[from] diesel::result::Error),
 }
 
@@ -83,7 +62,7 @@ impl Error {
         }
     }
 
-    /// What the client reads. Internals are logged here, once.
+    /// Logs a failure of the server, once, and gives the client none of its internals.
     pub fn into_status(self) -> Status {
         match self {
             Self::Stream(status) => *status,
@@ -91,74 +70,60 @@ impl Error {
         }
     }
 
-    /// The same, for those that share it.
+    /// Like [`Error::into_status`], for an error that several callers share.
     pub fn into_problem(self) -> Problem {
-        let text = self.to_string();
-        let unavailable =
-            |reason| Problem::new(Code::Unavailable, reason, &text).retry_after(RETRY_DELAY);
+        let message = self.to_string();
+        let not_found = |reason| Problem::new(Code::NotFound, reason, &message);
+        let exists = |reason| Problem::new(Code::AlreadyExists, reason, &message);
+        let unavailable = |reason| {
+            Problem::new(Code::Unavailable, reason, &message).retry_after(DATABASE_RETRY_DELAY)
+        };
         match self {
-            Self::Stream(status) => Problem::new(status.code(), "STREAM_BROKEN", status.message()),
             Self::Refused(problem) => problem,
-            Self::MessageIdTaken(id) => {
-                Problem::new(Code::AlreadyExists, "MESSAGE_ID_TAKEN", text).with("message", id)
+            Self::Stream(status) => {
+                Problem::new(status.code(), Reason::StreamBroken, status.message())
             }
-            Self::ChatLocked(chat) => unavailable("CHAT_LOCKED").with("chat", chat),
-            Self::QueueFull => {
-                Problem::new(Code::ResourceExhausted, "QUEUE_FULL", text).retry_after(SOON)
-            }
-            Self::Ending => unavailable("SHUTTING_DOWN"),
-            Self::ChatNotFound(key) => {
-                Problem::new(Code::NotFound, "CHAT_NOT_FOUND", text).with("chat", key)
-            }
-            Self::ScheduleNotFound(id) => {
-                Problem::new(Code::NotFound, "SCHEDULE_NOT_FOUND", text).with("schedule", id)
-            }
-            Self::BotNotFound(id) => {
-                Problem::new(Code::NotFound, "BOT_NOT_FOUND", text).with("bot", id)
-            }
+            Self::ChatNotFound(key) => not_found(Reason::ChatNotFound).with("chat", key),
+            Self::ScheduleNotFound(id) => not_found(Reason::ScheduleNotFound).with("schedule", id),
+            Self::BotNotFound(id) => not_found(Reason::BotNotFound).with("bot", id),
             Self::AssignmentNotFound { chat, bot } => {
-                Problem::new(Code::NotFound, "ASSIGNMENT_NOT_FOUND", text)
-                    .with("chat", chat)
-                    .with("bot", bot)
+                not_found(Reason::AssignmentNotFound).with("chat", chat).with("bot", bot)
             }
             Self::DeliveryNotFound { message, bot } => {
-                Problem::new(Code::NotFound, "DELIVERY_NOT_FOUND", text)
-                    .with("message", message)
-                    .with("bot", bot)
+                not_found(Reason::DeliveryNotFound).with("message", message).with("bot", bot)
             }
-            Self::JidTaken(jid) => {
-                Problem::new(Code::AlreadyExists, "JID_TAKEN", text).with("jid", jid)
-            }
+            Self::JidTaken(jid) => exists(Reason::JidTaken).with("jid", jid),
+            Self::MessageIdTaken(id) => exists(Reason::MessageIdTaken).with("message", id),
+            Self::ChatLocked(chat) => unavailable(Reason::ChatLocked).with("chat", chat),
+            Self::Ending => unavailable(Reason::ShuttingDown),
+            Self::QueueFull => Problem::new(Code::ResourceExhausted, Reason::QueueFull, &message)
+                .retry_after(LIMIT_RETRY_DELAY),
             Self::Unavailable(error) => {
                 tracing::warn!(error = error_chain(&error), "no connection to the database");
-                Problem::new(
-                    Code::Unavailable,
-                    "DATABASE_UNAVAILABLE",
-                    "the database cannot be reached; try again",
-                )
-                .retry_after(RETRY_DELAY)
+                let message = "the database cannot be reached; try again";
+                Problem::new(Code::Unavailable, Reason::DatabaseUnavailable, message)
+                    .retry_after(DATABASE_RETRY_DELAY)
             }
             Self::Database(error) => database_problem(&error),
         }
     }
 }
 
-/// A query's failure as the client reads it. The cause stays in the log.
 fn database_problem(error: &diesel::result::Error) -> Problem {
     let (reason, message) = match classify(error) {
         ErrorClass::ConnectionLost => {
-            ("DATABASE_UNAVAILABLE", "the connection to the database was lost; try again")
+            (Reason::DatabaseUnavailable, "the connection to the database was lost; try again")
         }
-        ErrorClass::Busy => ("DATABASE_BUSY", "the database is busy; try again"),
+        ErrorClass::Busy => (Reason::DatabaseBusy, "the database is busy; try again"),
         ErrorClass::SchemaMismatch => (
-            "SCHEMA_CHANGED",
-            "the database's schema is not the one that this service needs; the gate looks again",
+            Reason::SchemaChanged,
+            "the database's schema is not the one that this build requires; the gate checks it again",
         ),
         ErrorClass::Other => {
             tracing::error!(error = error_chain(error), "query failed");
             return Problem::internal();
         }
     };
-    tracing::warn!(error = error_chain(error), reason, "query failed");
-    Problem::new(Code::Unavailable, reason, message).retry_after(RETRY_DELAY)
+    tracing::warn!(error = error_chain(error), reason = reason.as_str(), "query failed");
+    Problem::new(Code::Unavailable, reason, message).retry_after(DATABASE_RETRY_DELAY)
 }
