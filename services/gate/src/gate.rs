@@ -37,9 +37,10 @@ impl Gate {
     /// Prepares a shutdown that loses no call. Await it between the signal and the server's own
     /// graceful shutdown, and end [`Gate::run`] after that.
     ///
-    /// Health becomes NOT_SERVING. When enough probes have read it ([`Builder::probe_failures`](crate::Builder::probe_failures)),
-    /// or after `notice`, new calls are refused, and [`Gate::while_open`] streams and health's
-    /// Watch streams end. If no probe came in the last minute, it does not wait.
+    /// Health becomes NOT_SERVING. When enough probes have read it
+    /// ([`probe_failures`](crate::Builder::probe_failures)), or after `notice`, new calls are
+    /// refused, and [`Gate::while_open`] streams and health's Watch streams end. If no probe came in
+    /// the last minute, it does not wait.
     pub async fn shutdown(&self, notice: Duration) {
         let gate = &*self.inner;
         gate.health.announce_shutdown(notice).await;
