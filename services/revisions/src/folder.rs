@@ -1,4 +1,4 @@
-//! Reading a directory of migrations. Every error names the file.
+//! Reading a migrations directory. Every error names the file.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,13 +13,13 @@ use crate::{
     rules::{self, MetadataFile},
 };
 
-/// A directory that cannot be served, and why.
+/// A migrations directory that breaks a rule or cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", path.display())]
 pub struct Error {
     /// The file or directory at fault.
     pub path: PathBuf,
-    /// What is wrong with it, and what to do.
+    /// What is wrong with it and what to do.
     pub problem: String,
 }
 
@@ -29,20 +29,23 @@ impl Error {
     }
 }
 
-/// The file beside `up.sql` that says what the revision leaves behind.
+/// The file beside `up.sql` that holds the catalog that the revision promises.
 pub const CATALOG_FILE: &str = "catalog.txt";
 
 /// Whether every revision needs a `metadata.toml`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Metadata {
-    /// Ours do: what the file says is never left to a default.
+    /// Yes: a revision never depends on a default.
     Required,
-    /// A directory made by the Diesel CLI has none, which means one transaction.
+    /// No: the Diesel CLI makes none, which means that the revision runs in a transaction.
     Optional,
 }
 
-/// Reads `postgres/` and `sqlite/` below `root`, each by [`read`], and holds them against each
-/// other: the same revisions, by the same names.
+/// Reads `postgres/` and `sqlite/` below `root`, each by [`read`], and compares them: both have the
+/// same revisions by the same names.
+///
+/// # Errors
+/// A file cannot be read, a rule is broken, or the two differ.
 pub fn read_both(root: &Path) -> Result<[Vec<Revision>; 2], Error> {
     let [postgres, sqlite] =
         Dialect::ALL.map(|dialect| read(&root.join(dialect.folder()), dialect, Metadata::Required));
@@ -59,13 +62,16 @@ pub fn read_both(root: &Path) -> Result<[Vec<Revision>; 2], Error> {
     match lacking {
         Some((dialect, (id, name))) => Err(Error::new(
             &root.join(dialect.folder()).join(format!("{id}_{name}")),
-            "missing here and present for the other database: both have the same revisions",
+            "missing here but present for the other database; both need the same revisions",
         )),
         None => Ok([postgres, sqlite]),
     }
 }
 
 /// Reads the revisions of one dialect, oldest first.
+///
+/// # Errors
+/// A file cannot be read, or a rule is broken: the first one.
 pub fn read(root: &Path, dialect: Dialect, metadata: Metadata) -> Result<Vec<Revision>, Error> {
     let mut found: BTreeMap<String, (PathBuf, Revision)> = BTreeMap::new();
     for path in directories(root)? {
@@ -74,7 +80,7 @@ pub fn read(root: &Path, dialect: Dialect, metadata: Metadata) -> Result<Vec<Rev
             return Err(Error::new(
                 &path,
                 format!(
-                    "revision {} is also {}: Diesel would drop one",
+                    "revision {} is also the revision of {}; Diesel would run only one of them",
                     revision.id,
                     other.display()
                 ),
@@ -86,8 +92,8 @@ pub fn read(root: &Path, dialect: Dialect, metadata: Metadata) -> Result<Vec<Rev
             return Err(Error::new(
                 &path,
                 format!(
-                    "revision {} is not as wide as {}: they are ordered as text, where 10 comes \
-                     before 9",
+                    "revision {} and revision {} have different widths; revisions are ordered as \
+                     text, where 10 comes before 9",
                     revision.id, first.id
                 ),
             ));
@@ -100,15 +106,15 @@ pub fn read(root: &Path, dialect: Dialect, metadata: Metadata) -> Result<Vec<Rev
         {
             return Err(Error::new(
                 &path.join("metadata.toml"),
-                format!("compatible_from = \"{from}\" is no revision here"),
+                format!("compatible_from = \"{from}\" names no revision of this directory"),
             ));
         }
     }
     Ok(found.into_values().map(|(_, revision)| revision).collect())
 }
 
-/// The directories below `root`, by name; files beside them (a README) and hidden ones are not
-/// migrations.
+/// The directories below `root`, in the order of their names. Files beside them, such as a README,
+/// and hidden directories are no revisions.
 pub(crate) fn directories(root: &Path) -> Result<Vec<PathBuf>, Error> {
     let unreadable = |error: std::io::Error| Error::new(root, error.to_string());
     let mut paths = Vec::new();
@@ -125,18 +131,19 @@ pub(crate) fn directories(root: &Path) -> Result<Vec<PathBuf>, Error> {
 
 fn revision(path: &Path, dialect: Dialect, metadata: Metadata) -> Result<Revision, Error> {
     let directory = path.file_name().unwrap_or_default().to_string_lossy();
-    let (id, description) = rules::name(&directory).map_err(|why| Error::new(path, why))?;
+    let (id, description) =
+        rules::parse_directory_name(&directory).map_err(|problem| Error::new(path, problem))?;
     let metadata = metadata_file(&path.join("metadata.toml"), metadata)?;
     let body = |file: &str| -> Result<String, Error> {
         let path = path.join(file);
         let sql = fs::read_to_string(&path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => {
-                Error::new(&path, "missing: every revision goes both ways")
+                Error::new(&path, "missing; every revision needs up.sql and down.sql")
             }
             _ => Error::new(&path, error.to_string()),
         })?;
-        rules::body(dialect, &sql, metadata.run_in_transaction)
-            .map_err(|(line, why)| Error::new(&path, format!("line {line}: {why}")))?;
+        rules::check_body(dialect, &sql, metadata.run_in_transaction)
+            .map_err(|(line, problem)| Error::new(&path, format!("line {line}: {problem}")))?;
         Ok(sql)
     };
     Ok(Revision {
@@ -163,7 +170,7 @@ fn metadata_file(path: &Path, needed: Metadata) -> Result<MetadataFile, Error> {
         (Ok(text), _) => toml::from_str(&text).map_err(|error| {
             Error::new(
                 path,
-                format!("{}: set run_in_transaction to true or false", error.message()),
+                format!("{}; set run_in_transaction to true or false", error.message()),
             )
         }),
         (Err(error), Metadata::Optional) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -171,7 +178,7 @@ fn metadata_file(path: &Path, needed: Metadata) -> Result<MetadataFile, Error> {
         }
         (Err(error), _) => Err(Error::new(
             path,
-            format!("{error}: it must say run_in_transaction = true, or false"),
+            format!("{error}; the file must set run_in_transaction to true or false"),
         )),
     }
 }

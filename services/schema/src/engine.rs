@@ -18,7 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use database::{Connection, DatabaseUrl};
 use diesel::QueryResult;
-use sql::{Dialect, statements::Statement};
+use sql::{Dialect, Statement};
 
 use crate::store::Checkpoint;
 

@@ -1,9 +1,18 @@
-//! SQL text as PostgreSQL and SQLite read it: its statements, their positions, and identifiers.
-//! No database is needed for any of it.
+//! SQL text as PostgreSQL and SQLite read it: tokens, statements, positions and identifiers. Every
+//! function reads a text once, and needs no database.
 
+mod depth;
 mod dialect;
+mod lines;
 mod name;
-pub mod statements;
+mod statements;
+#[cfg(test)]
+mod test_text;
+mod token;
 
+pub use depth::syntax_depth;
 pub use dialect::Dialect;
+pub use lines::{LineIndex, line_of};
 pub use name::{Name, quote};
+pub use statements::{Statement, split};
+pub use token::{Token, TokenKind, tokens};

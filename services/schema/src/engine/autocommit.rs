@@ -6,7 +6,7 @@
 //! announced in the checkpoint before it runs; after a crash the catalog says whether it completed.
 
 use sha2::{Digest as _, Sha256};
-use sql::statements::{self, Statement};
+use sql::Statement;
 
 use super::{
     EngineError, IndexState, ReportProgress, Session, StatementError, Step, error::summary,
@@ -20,7 +20,7 @@ pub(super) async fn run(
     step: &Step,
     progress: ReportProgress<'_>,
 ) -> Result<(), EngineError> {
-    let statements = statements::split(session.dialect(), step.sql());
+    let statements = sql::split(session.dialect(), step.sql());
     let total = statements.len();
     let mut checkpoint = match session.checkpoint(step).await? {
         Some(checkpoint) => resume(checkpoint, step, &statements)?,

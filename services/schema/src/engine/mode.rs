@@ -1,6 +1,6 @@
 //! Whether a statement of a step outside a transaction runs in one of its own, or in autocommit.
 
-use sql::{Dialect, statements::Statement};
+use sql::{Dialect, Statement};
 use squawk_syntax::{
     SourceFile, SyntaxNode,
     ast::{self, AstNode as _},

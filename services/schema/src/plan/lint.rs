@@ -2,7 +2,7 @@
 
 use std::panic;
 
-use ::sql::statements::line_of;
+use ::sql::line_of;
 use api::schema::v1::{Finding, finding::Severity};
 use squawk_linter::{Linter, Rule};
 use squawk_syntax::SourceFile;

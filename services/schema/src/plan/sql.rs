@@ -4,7 +4,7 @@
 //! here: what drops, alters, deletes and copies is written alike, and the parser goes on behind
 //! what it does not know.
 
-use ::sql::{Dialect, Name, quote, statements};
+use ::sql::{Dialect, Name, quote};
 use squawk_syntax::{
     SourceFile, SyntaxNode,
     ast::{self, AstNode},
@@ -44,7 +44,7 @@ pub struct Statement {
 
 /// The statements of a body.
 pub fn parse(dialect: Dialect, sql: &str) -> Vec<Statement> {
-    let cut = statements::split(dialect, sql);
+    let cut = ::sql::split(dialect, sql);
     let parsed = cut.iter().map(|cut| {
         let text = match dialect {
             Dialect::Postgres => cut.text.to_owned(),

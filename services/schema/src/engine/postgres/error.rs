@@ -1,6 +1,6 @@
 //! From PostgreSQL's errors to the engine's.
 
-use sql::statements::{Statement, line_of};
+use sql::{Statement, line_of};
 use tokio_postgres::error::{ErrorPosition, SqlState};
 
 use super::{

@@ -1,7 +1,7 @@
 //! One transaction of a step, sent as a pipeline.
 
 use futures_util::future::join_all;
-use sql::statements::{Statement, line_of};
+use sql::{Statement, line_of};
 
 use super::{
     super::{EngineError, Step},

@@ -51,7 +51,7 @@ impl Session for PostgresSession {
     }
 
     async fn run_in_transaction(&mut self, step: &Step) -> Result<(), EngineError> {
-        let statements = statements::executable(Dialect::Postgres, step.sql());
+        let statements = sql::split(Dialect::Postgres, step.sql());
         self.transact(step, &statements, 1, &[Record::Step]).await
     }
 

@@ -7,7 +7,7 @@ use diesel::{
     migration::{self, Migration, MigrationMetadata, MigrationName, MigrationVersion},
     sqlite::Sqlite,
 };
-use sql::{Dialect, statements};
+use sql::Dialect;
 
 use super::{super::CommitGuard, error::refused};
 
@@ -20,7 +20,7 @@ pub(super) struct StepMigration<'a> {
 
 impl StepMigration<'_> {
     fn execute(&self, connection: &mut dyn BoxableConnection<Sqlite>) -> migration::Result<()> {
-        for (index, statement) in statements::split(Dialect::Sqlite, self.sql).iter().enumerate() {
+        for (index, statement) in sql::split(Dialect::Sqlite, self.sql).iter().enumerate() {
             self.commit_guard.check()?;
             connection
                 .batch_execute(statement.text)

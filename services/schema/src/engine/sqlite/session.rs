@@ -7,7 +7,7 @@ use diesel::{
     prelude::*,
     sql_types::{Integer, Text},
 };
-use sql::{Dialect, statements::Statement};
+use sql::{Dialect, Statement};
 
 use super::{
     super::{EngineError, IndexState, ReportProgress, Session, Step, StepCanceller},

@@ -10,7 +10,7 @@ use diesel::{
 };
 use diesel_migrations::MigrationHarness as _;
 use revisions::Direction;
-use sql::{Dialect, statements};
+use sql::Dialect;
 
 use super::{
     super::{EngineError, StatementError, Step},
@@ -143,8 +143,8 @@ fn check_foreign_keys(connection: &mut SqliteConnection, step: &Step) -> Result<
     match orphans.first() {
         None => Ok(()),
         Some(Orphan { table, parent }) => Err(EngineError::Statement(StatementError {
-            number: statements::split(Dialect::Sqlite, step.sql()).len(),
-            line: statements::line_of(step.sql(), step.sql().len()),
+            number: sql::split(Dialect::Sqlite, step.sql()).len(),
+            line: sql::line_of(step.sql(), step.sql().len()),
             statement: "PRAGMA foreign_key_check".into(),
             message: format!(
                 "rows of {table} would refer to rows of {} that do not exist",
