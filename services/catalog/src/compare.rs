@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use revisions::Dialect;
+use sql::Dialect;
 
 use crate::{
     difference::{Deviation, Drift, Object},

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use revisions::{Dialect, Revision};
+use revisions::Revision;
+use sql::Dialect;
 
 use crate::{
     compare::compare,

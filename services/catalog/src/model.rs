@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use revisions::Dialect;
+use sql::Dialect;
 
 /// What one schema of PostgreSQL, or one file of SQLite, consists of.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -7,7 +7,7 @@ use diesel::{
     sql_types::{Bool, Nullable, Text},
 };
 use diesel_async::RunQueryDsl as _;
-use revisions::Dialect;
+use sql::Dialect;
 
 use crate::{
     model::{Catalog, Column, Index, Table},

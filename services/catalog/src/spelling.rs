@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use revisions::Dialect;
+use sql::Dialect;
 
 /// A name as it stands in the text form: quoted where it would be misread without.
 pub(super) fn name(name: &str) -> String {

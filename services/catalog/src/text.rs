@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use revisions::Dialect;
+use sql::Dialect;
 
 use crate::{
     model::{Catalog, Column, Index, Table},

@@ -6,9 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sql::Dialect;
+
 use crate::{
-    Dialect, Error,
-    read::directories,
+    Error,
+    folder::directories,
     rules::{self, describe},
 };
 

@@ -1,8 +1,7 @@
 //! The rules that one revision's files must keep, each with the trap that it closes.
 
 use serde::Deserialize;
-
-use crate::{Dialect, statements};
+use sql::{Dialect, statements};
 
 /// What `metadata.toml` may say.
 #[derive(Debug, Deserialize)]

@@ -12,7 +12,8 @@ use std::{
 };
 
 use diesel::migration::CREATE_MIGRATIONS_TABLE;
-use revisions::{Dialect, Metadata, Revision, statements};
+use revisions::{Metadata, Revision};
+use sql::{Dialect, statements};
 use tokio::sync::Mutex;
 
 use crate::{database::with_database, session::Session};

@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use revisions::{CATALOG_FILE, Dialect, Revision};
+use revisions::{CATALOG_FILE, Revision};
+use sql::Dialect;
 
 use super::DescribeError;
 use crate::model::Catalog;

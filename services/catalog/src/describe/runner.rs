@@ -4,8 +4,9 @@
 use database::{Connection, with_conn};
 use diesel::{QueryResult, result::Error};
 use diesel_async::SimpleAsyncConnection as _;
-use revisions::{
-    Dialect, Revision,
+use revisions::Revision;
+use sql::{
+    Dialect,
     statements::{Statement, executable, line_of, split},
 };
 

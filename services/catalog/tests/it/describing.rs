@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use catalog::{Catalog, DescribeError, describe, file_text};
-use revisions::{Dialect, Revision};
+use revisions::Revision;
+use sql::Dialect;
 use testing::{Backend, apply, both};
 
 use crate::{dialect, expected, live, revisions};

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use catalog::{Catalog, ExpectedCatalogs};
 use database::{Connection, Database};
-use revisions::{Dialect, Metadata, Revision};
+use revisions::{Metadata, Revision};
+use sql::Dialect;
 use testing::{Backend, TestDatabase};
 
 const fn dialect(backend: Backend) -> Dialect {

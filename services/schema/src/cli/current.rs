@@ -7,7 +7,7 @@ use clap::Args;
 use cli::{Failure, NOT_SO, Output};
 
 use super::{advice, client::Client};
-use crate::state::name;
+use crate::display::revision_name as name;
 
 /// What `current` is asked.
 #[derive(Debug, Args)]

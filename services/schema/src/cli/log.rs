@@ -8,7 +8,7 @@ use cli::{Failure, Output, rounded};
 use wire::convert::time;
 
 use super::client::Client;
-use crate::state::{kind_words, name};
+use crate::display::{kind_name as kind_words, revision_name as name};
 
 /// The longest page there is.
 const PAGE: usize = 1_000;

@@ -1,5 +1,6 @@
 //! What a reviewer would want to know of each step, in words.
 
+use ::sql::{Name, quote};
 use std::collections::HashMap;
 
 use api::schema::v1::{Finding, finding::Severity};
@@ -12,7 +13,6 @@ use super::{
     losses::Loss,
     reading::{At, Gone, Reading, Retyped},
     sizes::{self, Size},
-    sql::{Name, quote},
     touches::{Touch, Work},
     types,
 };

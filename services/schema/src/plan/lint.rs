@@ -2,8 +2,8 @@
 
 use std::panic;
 
+use ::sql::statements::line_of;
 use api::schema::v1::{Finding, finding::Severity};
-use revisions::statements::line_of;
 use squawk_linter::{Linter, Rule};
 use squawk_syntax::SourceFile;
 

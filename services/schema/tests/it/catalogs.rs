@@ -4,7 +4,8 @@ use std::{fs, path::PathBuf, process::Command};
 
 use catalog::{Catalog, ExpectedCatalogs};
 use database::Database;
-use revisions::{CATALOG_FILE, Dialect, Metadata, Revision};
+use revisions::{CATALOG_FILE, Metadata, Revision};
+use sql::Dialect;
 use testing::{Backend, TestDatabase, apply, both};
 
 pub const fn dialect(backend: Backend) -> Dialect {

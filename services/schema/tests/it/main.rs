@@ -3,6 +3,7 @@
 
 mod access;
 mod adopt;
+mod bookkeeping;
 mod catalogs;
 mod cli;
 mod contention;
