@@ -25,7 +25,7 @@ mod tables;
 use assignment::Assignment;
 use bot::Bot;
 use chat::Chat;
-use common::{database::Connection, with_conn};
+use database::{Connection, with_conn};
 use delivery::Delivery;
 use delivery_answer::ProcessedMessage;
 use diesel::{QueryDsl as _, QueryResult, SelectableHelper as _};

@@ -2,24 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
+use access::Bearer;
 use api::chat::v1::{
     bot_service_server::{self, BotServiceServer},
     chat_service_server::{self, ChatServiceServer},
     schedule_service_server::{self, ScheduleServiceServer},
 };
-use common::{
-    access::{Bearer, Reflection},
-    database::{Database, DatabaseUrl, chain},
-    metrics::Exporter,
-    server::{self, Listeners},
-    tls::{ClientFiles, Connector},
-};
+use database::{Database, DatabaseUrl};
 use gate::{Gate, Mode, ProofError};
+use tls::{ClientFiles, Connector};
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    service::Routes,
-    transport::{self, Uri},
-};
+use tonic::{service::Routes, transport::Uri};
+use transport::{Listeners, Reflection, metrics::Exporter};
+use wire::error_chain;
 
 use crate::{
     bots::{dispatcher::DeliveryDispatcher, fanout::Fanout},
@@ -98,13 +93,13 @@ impl Config {
 pub enum Error {
     /// The schema service's URL cannot be called.
     #[error("the schema service's URL cannot be called")]
-    SchemaUrl(#[source] transport::Error),
+    SchemaUrl(#[source] tonic::transport::Error),
     /// The descriptors for reflection cannot be read.
     #[error("reflection cannot be built")]
     Reflection(#[from] tonic_reflection::server::Error),
     /// The listener failed.
     #[error("the server failed")]
-    Serve(#[source] transport::Error),
+    Serve(#[source] tonic::transport::Error),
 }
 
 /// Serves on its listeners until `stopping`. The gate is closed until the schema service says that
@@ -144,7 +139,7 @@ pub async fn serve(
     let bots = BotServiceServer::new(bots);
     let chats = ChatServiceServer::new(Chats::new(store, writer, feed, streams));
     let mut routes = Routes::builder();
-    server::add_reflection(&mut routes, config.reflection)?;
+    transport::add_reflection(&mut routes, config.reflection)?;
     routes.add_service(gate.health_service());
     routes.add_service(gate.readiness_service());
     routes.add_service(gate.guard(Limited::new(chats, calls.clone())));
@@ -165,7 +160,7 @@ pub async fn serve(
         running.abort();
         fanning.abort();
     };
-    let served = server::serve(listeners, routes.routes(), exporter, ending).await;
+    let served = transport::serve(listeners, routes.routes(), exporter, ending).await;
     // It stores what was handed in, and ends with the services that hold its handles.
     let _ = writing.await;
     dispatcher.drain().await;
@@ -178,7 +173,7 @@ pub async fn serve(
     served.map_err(Error::Serve)
 }
 
-async fn gate(config: &Config, database: &Database) -> Result<Gate, transport::Error> {
+async fn gate(config: &Config, database: &Database) -> Result<Gate, tonic::transport::Error> {
     let connector = Connector::new(config.schema_tls.clone());
     let token = config.schema_token.clone();
     let builder = Gate::builder("chat", config.schema_url.clone())?
@@ -251,5 +246,5 @@ async fn answer(database: &Database) -> Result<Result<(), diesel::result::Error>
 }
 
 fn untried(error: &dyn std::error::Error) -> ProofError {
-    ProofError::Untried(chain(error))
+    ProofError::Untried(error_chain(error))
 }

@@ -1,6 +1,6 @@
 //! What every rpc and task works with: the database, and the gate in front of it.
 
-use common::database::{Connection, Database};
+use database::{Connection, Database};
 use gate::Gate;
 use tonic::{Response, Status};
 

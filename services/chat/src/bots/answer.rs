@@ -3,14 +3,12 @@
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use common::{
-    database::types::{Json, Time},
-    status::Problem,
-};
+use database::types::{Json, Time};
 use serde_json::json;
 use tokio::time::sleep;
 use tonic::Code;
 use uuid::Uuid;
+use wire::Problem;
 
 use super::dispatcher::DeliveryDispatcher;
 use crate::{

@@ -1,6 +1,6 @@
 //! Delivery ids: a delivery at one attempt, as a text for workers.
 
-use common::status::Problem;
+use wire::Problem;
 
 use crate::{models::delivery::DeliveryAttempt, validate};
 

@@ -10,13 +10,14 @@ use std::{
     time::Duration,
 };
 
-use common::database::{Connection, chain};
+use database::Connection;
 use parking_lot::Mutex;
 use tokio::{
     sync::{Mutex as AsyncMutex, watch},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use wire::error_chain;
 
 use crate::{
     bus::Bus,
@@ -115,7 +116,7 @@ impl DeliveryDispatcher {
                 }
                 Err(error) => {
                     self.store.invalidate_on(&error);
-                    tracing::warn!(error = chain(&error), "leasing deliveries failed");
+                    tracing::warn!(error = error_chain(&error), "leasing deliveries failed");
                     stop.run_until_cancelled(sleep(POLL_INTERVAL)).await;
                     continue;
                 }
@@ -176,7 +177,7 @@ impl DeliveryDispatcher {
         match release_all.await {
             Ok(()) => self.notify_workers(),
             Err(error) => {
-                let error = chain(&error);
+                let error = error_chain(&error);
                 tracing::warn!(error, "releasing deliveries failed; their leases will expire");
             }
         }

@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::database::{Connection, chain};
+use database::Connection;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
 };
+use wire::error_chain;
 
 use super::dispatcher::DeliveryDispatcher;
 use crate::{
@@ -84,7 +85,10 @@ impl Fanout {
                 }
                 Err(error) => {
                     self.store.invalidate_on(&error);
-                    tracing::warn!(error = chain(&error), "fan-out of messages to bots failed");
+                    tracing::warn!(
+                        error = error_chain(&error),
+                        "fan-out of messages to bots failed"
+                    );
                     sleep(POLL_INTERVAL).await;
                 }
             }

@@ -2,11 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use access::Caller;
 use api::chat::v1::{
     WorkRequest,
     work_request::{Answer, Request},
 };
-use common::{access::Caller, status::Problem, unread::named};
 use futures_util::TryStreamExt as _;
 use parking_lot::Mutex;
 use tokio::{
@@ -15,6 +15,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
+use transport::translate_decode_error;
+use wire::Problem;
 
 use super::{delivery_id, dispatcher::DeliveryDispatcher, worker_options::WorkerOptions};
 use crate::models::{
@@ -63,7 +65,7 @@ async fn run(
     let options = match first {
         // The worker ended its stream before any request.
         Ok(None) => return,
-        Err(status) => return drop(responses.send(Err(named(status))).await),
+        Err(status) => return drop(responses.send(Err(translate_decode_error(status))).await),
         Ok(Some(WorkRequest { request: Some(Request::Attend(attend)) })) => {
             let allowed = caller.map_or(Ok(()), |caller| caller.may_run(&attend.r#type));
             allowed.and_then(|()| attend.try_into())
@@ -143,7 +145,7 @@ impl Worker {
     /// Handles requests until the worker ends its stream or sends an invalid one.
     async fn take_answers(&self, requests: Streaming<WorkRequest>) -> Result<(), Status> {
         requests
-            .map_err(named)
+            .map_err(translate_decode_error)
             .try_for_each_concurrent(self.options.concurrency, async |request| {
                 match request.request {
                     Some(Request::Answer(answer)) => self.take_answer(answer).await,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::chat::v1::work_request::Attend;
-use common::{convert::duration, status::Problem};
+use wire::{Problem, convert::duration};
 
 use super::MAX_TYPE_LENGTH;
 use crate::validate;

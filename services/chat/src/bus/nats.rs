@@ -13,13 +13,14 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, Event, Subject};
 use bytes::Bytes;
-use common::{database::Database, metrics::Registry};
+use database::Database;
 use futures_util::{StreamExt as _, future::join_all};
 use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use sha2::{Digest as _, Sha256};
 use strum::VariantArray as _;
 use tokio::{sync::watch, time::sleep};
+use transport::metrics::Registry;
 use uuid::Uuid;
 
 use super::{

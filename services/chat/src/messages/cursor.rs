@@ -1,7 +1,7 @@
 //! Cursors: the position of a message as an opaque text for clients.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use common::status::Problem;
+use wire::Problem;
 
 /// The first byte of a cursor.
 const VERSION: u8 = 1;

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use common::database::Connection;
+use database::Connection;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::{Notify, Semaphore, broadcast},

@@ -9,12 +9,12 @@ use std::{
 };
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use common::status::Problem;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::sleep,
 };
+use wire::Problem;
 
 use crate::{
     bus::{Bus, Topic},

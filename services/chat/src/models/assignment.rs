@@ -1,10 +1,8 @@
 //! Assignments: which bots are assigned to which chats.
 
-use common::{
-    database::{
-        Connection,
-        types::{Json, Time},
-    },
+use database::{
+    Connection,
+    types::{Json, Time},
     with_conn,
 };
 use diesel::{

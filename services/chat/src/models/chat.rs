@@ -1,10 +1,8 @@
 //! Chats: the row, the insert, the update, and the queries on one of them.
 
-use common::{
-    database::{
-        Connection,
-        types::{Json, Time},
-    },
+use database::{
+    Connection,
+    types::{Json, Time},
     with_conn,
 };
 use diesel::{

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use common::database::{
+use database::{
     Connection,
     types::{Instant, Json, JsonDocument, Time},
 };

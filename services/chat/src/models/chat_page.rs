@@ -4,11 +4,9 @@
 //! their order: first the chats with messages, then those without. Each starts at a keyset and
 //! walks an index of migration 0003 backwards, so that a page costs the same anywhere in the list.
 
-use common::{
-    database::{
-        Connection,
-        types::{Instant, Time},
-    },
+use database::{
+    Connection,
+    types::{Instant, Time},
     with_conn,
 };
 use diesel::{

@@ -1,6 +1,6 @@
 //! The clock for leases: the database's, so that replicas whose clocks differ agree.
 
-use common::database::{
+use database::{
     Connection,
     types::{Instant, Time},
 };

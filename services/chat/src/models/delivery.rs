@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use common::{
-    database::{
-        Connection,
-        types::{Json, Time},
-    },
+use database::{
+    Connection,
+    types::{Json, Time},
     with_conn,
 };
 use diesel::{

@@ -7,11 +7,9 @@
 mod postgres;
 mod sqlite;
 
-use common::{
-    database::{
-        Connection,
-        types::{Json, Time},
-    },
+use database::{
+    Connection,
+    types::{Json, Time},
     with_conn,
 };
 use diesel::{

@@ -12,7 +12,7 @@ mod sqlite;
 
 use std::time::Duration;
 
-use common::database::{Connection, types::Time};
+use database::{Connection, types::Time};
 use diesel::QueryResult;
 
 use super::{clock, delivery::DeliveryAttempt};

@@ -8,7 +8,7 @@
 mod postgres;
 mod sqlite;
 
-use common::{database::Connection, with_conn};
+use database::{Connection, with_conn};
 use diesel::{ExpressionMethods as _, OptionalExtension as _, QueryDsl as _, QueryResult};
 use diesel_async::RunQueryDsl as _;
 

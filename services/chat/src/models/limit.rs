@@ -5,7 +5,6 @@
 //! (<https://www.postgresql.org/docs/current/sql-prepare.html>), and planning takes as long as
 //! reading a page. With a literal PostgreSQL keeps one plan.
 
-use common::page::USUAL;
 use diesel::{
     QueryResult,
     backend::Backend,
@@ -13,6 +12,7 @@ use diesel::{
     serialize::ToSql,
     sql_types::{BigInt, HasSqlType},
 };
+use wire::page::USUAL;
 
 /// A query with a LIMIT.
 pub(super) struct Limited<Q> {

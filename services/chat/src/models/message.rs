@@ -1,10 +1,8 @@
 //! Messages: the row, the insert, and the queries that read them.
 
-use common::{
-    database::{
-        Connection,
-        types::{Json, Time},
-    },
+use database::{
+    Connection,
+    types::{Json, Time},
     with_conn,
 };
 use diesel::{

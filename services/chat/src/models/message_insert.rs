@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use common::{database::Connection, with_conn};
+use database::{Connection, with_conn};
 use diesel::{ExpressionMethods as _, QueryDsl as _, QueryResult};
 use diesel_async::RunQueryDsl as _;
 

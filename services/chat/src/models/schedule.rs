@@ -1,10 +1,8 @@
 //! Schedules: the row, the update, and the queries on them.
 
-use common::{
-    database::{
-        Connection,
-        types::{Json, Time},
-    },
+use database::{
+    Connection,
+    types::{Json, Time},
     with_conn,
 };
 use diesel::{

@@ -7,7 +7,7 @@
 mod postgres;
 mod sqlite;
 
-use common::database::{Connection, types::Time};
+use database::{Connection, types::Time};
 use diesel::QueryResult;
 
 use super::message::NewMessage;

@@ -14,7 +14,7 @@ pub struct ScheduleTypeEnum;
 
 diesel::table! {
     use diesel::sql_types::{Nullable, Text};
-    use common::database::types::{Instant, JsonDocument};
+    use database::types::{Instant, JsonDocument};
     use super::ChatTypeEnum;
 
     chats (id) {
@@ -31,7 +31,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::{BigInt, Nullable, Text};
-    use common::database::types::{Instant, JsonDocument};
+    use database::types::{Instant, JsonDocument};
 
     messages (position) {
         /// The number of the message in the order of commits (see `messages.rs`).
@@ -49,7 +49,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::{Bool, Nullable, Text};
-    use common::database::types::{Instant, JsonDocument};
+    use database::types::{Instant, JsonDocument};
     use super::ScheduleTypeEnum;
 
     scheduled_messages (id) {
@@ -72,7 +72,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::{Bool, Nullable, Text};
-    use common::database::types::{Instant, JsonDocument};
+    use database::types::{Instant, JsonDocument};
 
     bots (id) {
         id -> Text,
@@ -89,7 +89,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::{BigInt, Bool, Integer, Text};
-    use common::database::types::{Instant, JsonDocument};
+    use database::types::{Instant, JsonDocument};
 
     chat_bots (id) {
         id -> Text,
@@ -109,7 +109,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::{BigInt, Integer, Nullable, Text};
-    use common::database::types::Instant;
+    use database::types::Instant;
 
     bot_deliveries (position, bot_id) {
         position -> BigInt,
@@ -145,7 +145,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::{Nullable, Text};
-    use common::database::types::{Instant, JsonDocument};
+    use database::types::{Instant, JsonDocument};
 
     processed_messages (id) {
         id -> Text,

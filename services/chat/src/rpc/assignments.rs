@@ -4,7 +4,7 @@ use api::chat::v1::{
     AssignBotRequest, AssignBotResponse, ListAssignmentsRequest, ListAssignmentsResponse,
     UnassignBotRequest, UnassignBotResponse,
 };
-use common::database::types::Time;
+use database::types::Time;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use uuid::Uuid;
 

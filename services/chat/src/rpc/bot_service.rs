@@ -2,6 +2,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
+use access::Caller;
 use api::chat::v1::{
     AssignBotRequest, AssignBotResponse, CreateBotRequest, CreateBotResponse, DeleteBotRequest,
     DeleteBotResponse, GetBotRequest, GetBotResponse, ListAssignmentsRequest,
@@ -10,7 +11,6 @@ use api::chat::v1::{
     UnassignBotResponse, UpdateBotRequest, UpdateBotResponse, WorkRequest, WorkResponse,
     bot_service_server::BotService,
 };
-use common::access::Caller;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 

@@ -4,11 +4,9 @@ use api::chat::v1::{
     CreateBotRequest, CreateBotResponse, DeleteBotRequest, DeleteBotResponse, GetBotRequest,
     GetBotResponse, ListBotsRequest, ListBotsResponse, UpdateBotRequest, UpdateBotResponse,
 };
-use common::{
-    database::types::Time,
-    page::{self, Page},
-};
+use database::types::Time;
 use uuid::Uuid;
+use wire::page::{self, Page};
 
 use super::convert;
 use crate::{

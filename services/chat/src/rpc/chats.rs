@@ -6,13 +6,13 @@ use api::chat::v1::{
     get_chat_request::Key,
 };
 use chrono::DateTime;
-use common::{
-    database::types::Time,
-    page::{self, Page},
-    status::Problem,
-};
+use database::types::Time;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use uuid::Uuid;
+use wire::{
+    Problem,
+    page::{self, Page},
+};
 
 use super::convert;
 use crate::{

@@ -1,10 +1,8 @@
 //! Rows as the wire has them.
 
+use ::wire::convert::{timestamp, to_struct};
 use api::chat::v1::{self as wire, schedule::When};
-use common::{
-    convert::{timestamp, to_struct},
-    database::types::{Json, Time},
-};
+use database::types::{Json, Time};
 use serde_json::Value;
 
 use crate::{

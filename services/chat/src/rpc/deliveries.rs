@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use access::Caller;
 use api::chat::v1::{
     ListParkedDeliveriesRequest, ListParkedDeliveriesResponse, RetryDeliveryRequest,
     RetryDeliveryResponse, WorkRequest, WorkResponse,
 };
-use common::{
-    access::Caller,
-    page::{self, Page},
-    status::Problem,
-};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Status, Streaming};
+use wire::{
+    Problem,
+    page::{self, Page},
+};
 
 use super::convert;
 use crate::{

@@ -4,15 +4,15 @@ use api::chat::v1::{
     ListMessagesRequest, ListMessagesResponse, SendMessageRequest, SendMessageResponse,
     SubscribeRequest, SubscribeResponse,
 };
-use common::{
-    database::types::Time,
-    page::{self, Page},
-    status::Problem,
-};
+use database::types::Time;
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 use uuid::Uuid;
+use wire::{
+    Problem,
+    page::{self, Page},
+};
 
 use super::convert;
 use crate::{

@@ -8,11 +8,11 @@ use std::str::FromStr as _;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use common::database::types::Time;
 use croner::{
     Cron, Direction,
     parser::{CronParser, Seconds, Year},
 };
+use database::types::Time;
 
 use crate::models::schedule::ScheduleKind;
 

@@ -1,6 +1,6 @@
 //! The messages that schedules send.
 
-use common::database::types::{Json, Time};
+use database::types::{Json, Time};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

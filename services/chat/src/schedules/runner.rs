@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use common::database::{chain, types::Time};
+use database::types::Time;
 use tokio::time::{sleep, timeout};
+use wire::error_chain;
 
 use super::{
     calendar::{Calendar, CalendarError},
@@ -45,7 +46,7 @@ impl ScheduleRunner {
                 Ok(pause) => drop(timeout(pause, wake_ups.recv()).await),
                 Err(error) => {
                     self.store.invalidate_on(&error);
-                    tracing::warn!(error = chain(&error), "reading schedules failed");
+                    tracing::warn!(error = error_chain(&error), "reading schedules failed");
                     sleep(POLL_INTERVAL).await;
                 }
             }

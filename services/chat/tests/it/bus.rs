@@ -170,7 +170,8 @@ async fn a_broker_that_is_away_is_said_once_and_found_when_it_comes(backend: Bac
     nats.kill().await;
     let one = Replica::start(&fixture, &nats.url()).await;
     let fails = async |times| {
-        eventually("it says so", async || (one.told("bus unavailable") == times).then_some(())).await;
+        eventually("it says so", async || (one.told("bus unavailable") == times).then_some(()))
+            .await;
     };
     fails(1).await;
     one.is_connected(false).await;

@@ -1,7 +1,7 @@
 //! The models against the revisions that they require.
 
 use chat::models::{self, BUILT_WITH, REQUIRES};
-use common::database::Database;
+use database::Database;
 use testing::{Backend, TestDatabase, apply, both};
 
 #[apply(both!)]

@@ -1,9 +1,6 @@
 //! One order of messages for all readers, although writers stall: the guarantee of `messages.rs`.
 
-use common::{
-    database::{Connection, Database},
-    with_conn,
-};
+use database::{Connection, Database, with_conn};
 use diesel_async::SimpleAsyncConnection as _;
 use testing::{Backend, TestDatabase, apply, both, eventually, reason, retry_delay};
 use tonic::Code;

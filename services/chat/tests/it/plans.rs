@@ -7,10 +7,7 @@ use chat::models::{
     chat_page::{self, ChatKey},
 };
 use chrono::DateTime;
-use common::{
-    database::{Database, DatabaseUrl, types::Time},
-    with_conn,
-};
+use database::{Database, DatabaseUrl, types::Time, with_conn};
 use diesel::{QueryableByName, connection::InstrumentationEvent, sql_types::Text};
 use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
 use testing::{Backend, TestDatabase, apply, both};

@@ -7,12 +7,12 @@ use api::chat::v1::{
     ListSchedulesRequest, Message, RunScheduleRequest, Schedule, UpdateScheduleRequest,
     schedule::When, schedule_service_client::ScheduleServiceClient,
 };
-use common::convert::to_struct;
 use prost_types::{FieldMask, Timestamp};
 use serde_json::json;
 use testing::{Backend, apply, both, channel, eventually, reason};
 use tonic::{Code, Status, transport::Channel};
 use uuid::Uuid;
+use wire::convert::to_struct;
 
 use crate::{chats::assert_invalid, fixture::Fixture};
 
@@ -115,7 +115,7 @@ async fn after_a_downtime_the_last_run_is_sent_with_the_number_of_missed_ones(ba
     let schedule = create(&fixture, cron(&chat, "0 0 1 1 *")).await.unwrap();
     make_due(&fixture, &schedule.id, "2020-01-01 00:00:00+00:00").await;
     let message = sent(&fixture, &chat).await;
-    let metadata = common::convert::from_struct(message.metadata.unwrap()).unwrap();
+    let metadata = wire::convert::from_struct(message.metadata.unwrap()).unwrap();
     let missed = metadata["schedule"]["missed"].as_f64().unwrap();
     assert!(missed >= 6.0, "{metadata}");
     let after = get(&fixture, &schedule.id).await;

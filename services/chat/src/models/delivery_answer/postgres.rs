@@ -1,4 +1,4 @@
-use common::database::types::{Instant, JsonDocument};
+use database::types::{Instant, JsonDocument};
 use diesel::{
     QueryResult, QueryableByName,
     sql_types::{BigInt, Bool, Integer, Nullable, Text},

@@ -1,4 +1,4 @@
-use common::database::types::Instant;
+use database::types::Instant;
 use diesel::{
     QueryResult, QueryableByName,
     sql_types::{BigInt, Integer, Text},

@@ -1,4 +1,4 @@
-use common::database::types::Instant;
+use database::types::Instant;
 use diesel::{
     ExpressionMethods as _, QueryDsl as _, QueryResult, QueryableByName, RunQueryDsl as _,
     SqliteConnection,

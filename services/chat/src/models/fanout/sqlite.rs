@@ -1,4 +1,4 @@
-use common::database::types::{Instant, Time};
+use database::types::{Instant, Time};
 use diesel::{
     ExpressionMethods as _, QueryDsl as _, QueryResult, RunQueryDsl as _, SqliteConnection,
     sql_types::BigInt,

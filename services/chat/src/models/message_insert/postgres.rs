@@ -2,7 +2,7 @@
 //! each execution with arrays, because it cannot know their length, and planning takes longer than
 //! storing one message; a statement of plain values keeps its plan.
 
-use common::database::types::{Instant, Json, JsonDocument, Time};
+use database::types::{Instant, Json, JsonDocument, Time};
 use diesel::{
     QueryResult,
     pg::Pg,

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use common::database::types::Time;
+use database::types::Time;
 use diesel::{
     BoolExpressionMethods as _, ExpressionMethods as _, OptionalExtension as _, QueryDsl as _,
     QueryResult, RunQueryDsl as _, SqliteConnection,
