@@ -144,7 +144,8 @@ impl Worker {
     async fn echo(mut self) {
         while let Ok(Some(delivery)) = self.responses.message().await {
             let body = body_of(&delivery);
-            self.reply(&delivery, &format!("{}: {body}", delivery.bot.as_ref().unwrap().name)).await;
+            self.reply(&delivery, &format!("{}: {body}", delivery.bot.as_ref().unwrap().name))
+                .await;
         }
     }
 }

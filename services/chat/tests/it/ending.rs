@@ -47,7 +47,9 @@ async fn a_closed_log_pipe_does_not_stop_the_server(backend: Backend) {
     let arguments = ["-c", script, env!("CARGO_BIN_EXE_chat")];
     let mut process = Process::start("/bin/bash", &arguments, &env);
     let mut client = ChatServiceClient::new(channel(process.address("chat").await));
-    eventually("the server serves", async || client.list_chats(ListChatsRequest::default()).await.ok())
-        .await;
+    eventually("the server serves", async || {
+        client.list_chats(ListChatsRequest::default()).await.ok()
+    })
+    .await;
     assert!(process.terminate().await.success());
 }

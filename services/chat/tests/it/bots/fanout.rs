@@ -10,7 +10,8 @@ use testing::{Backend, apply, both, channel, eventually};
 use wire::convert::to_struct;
 
 use super::{
-    Worker, assign, assigned_bot, assignment, body_of, bot, client, create, open_deliveries, replies,
+    Worker, assign, assigned_bot, assignment, body_of, bot, client, create, open_deliveries,
+    replies,
 };
 use crate::{
     fixture::{Fixture, message},
@@ -26,9 +27,12 @@ async fn messages_of_bots_are_delivered_to_bots_that_ask_for_them(backend: Backe
     let all = create(&fixture, Bot { config, ..bot("all") }).await.unwrap();
     assign(&fixture, assignment(&chat, &all)).await.unwrap();
     // The assignment's config replaces the bot's.
-    let without_bots = create(&fixture, Bot { config: all.config.clone(), ..bot("without-bots") }).await.unwrap();
+    let without_bots =
+        create(&fixture, Bot { config: all.config.clone(), ..bot("without-bots") }).await.unwrap();
     let config_override = Some(to_struct(json!({"hears_bots": false})));
-    assign(&fixture, Assignment { config_override, ..assignment(&chat, &without_bots) }).await.unwrap();
+    assign(&fixture, Assignment { config_override, ..assignment(&chat, &without_bots) })
+        .await
+        .unwrap();
 
     let mut workers = Vec::new();
     for kind in ["echo", "all", "without-bots"] {
@@ -158,5 +162,8 @@ async fn an_invalid_config_does_not_affect_other_bots(backend: Backend) {
     let delivery = worker.next().await;
     assert_eq!(body_of(&delivery), "hello");
     worker.reply(&delivery, "").await;
-    eventually("the delivery is answered", async || (open_deliveries(&fixture).await == "1").then_some(())).await;
+    eventually("the delivery is answered", async || {
+        (open_deliveries(&fixture).await == "1").then_some(())
+    })
+    .await;
 }

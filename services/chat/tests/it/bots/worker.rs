@@ -11,7 +11,8 @@ use uuid::Uuid;
 use wire::convert::{from_struct, to_struct};
 
 use super::{
-    Worker, assign, assigned_bot, assignment, body_of, bot, create, messages, open_deliveries, replies,
+    Worker, assign, assigned_bot, assignment, body_of, bot, create, messages, open_deliveries,
+    replies,
 };
 use crate::fixture::{Fixture, heard};
 
@@ -61,7 +62,8 @@ async fn a_message_is_delivered_to_two_bots_and_both_reply(backend: Backend) {
         (open_deliveries(&fixture).await == "0").then_some(())
     })
     .await;
-    let answered = "select response from processed_messages where response is not null order by response";
+    let answered =
+        "select response from processed_messages where response is not null order by response";
     let answered: Vec<String> =
         fixture.database.column(answered).await.into_iter().flatten().collect();
     assert_eq!(answered, ["from the one", "from the two"]);
