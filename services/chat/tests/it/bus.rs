@@ -16,7 +16,7 @@ use testing::{Backend, Nats, Process, Scrape, apply, both, channel, eventually, 
 use tonic::{Streaming, transport::Channel};
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::fixture::{Fixture, heard, message};
+use crate::fixture::{Fixture, message, next_bodies};
 
 const CHAT: &str = env!("CARGO_BIN_EXE_chat");
 
@@ -92,7 +92,7 @@ async fn delay(from: &Client, to: &Client, chat_id: &str) -> Duration {
     for n in 0..4 {
         say(from, chat_id, &n.to_string()).await;
         let stored = Instant::now();
-        assert_eq!(heard(&mut stream, 1).await, [n.to_string()]);
+        assert_eq!(next_bodies(&mut stream, 1).await, [n.to_string()]);
         // The first one synchronises with the polls of the feed.
         delay += if n == 0 { Duration::ZERO } else { stored.elapsed() };
     }
@@ -142,7 +142,7 @@ async fn a_nats_failure_loses_and_duplicates_nothing(backend: Backend) {
     let mut orders = [Vec::new(), Vec::new()];
     for part in [3, 3, 4] {
         for (stream, order) in streams.iter_mut().zip(&mut orders) {
-            order.extend(heard(stream, COUNT * part / 10).await);
+            order.extend(next_bodies(stream, COUNT * part / 10).await);
         }
         match part {
             3 if orders[0].len() < COUNT / 2 => nats.kill().await,
@@ -178,7 +178,7 @@ async fn an_unreachable_nats_is_logged_once_and_reconnected(backend: Backend) {
     // Messages of another replica arrive by polling.
     let mut stream = subscribe(&one.client(), "").await;
     fixture.say(&chat, "over there").await;
-    assert_eq!(heard(&mut stream, 1).await, ["over there"]);
+    assert_eq!(next_bodies(&mut stream, 1).await, ["over there"]);
     assert_eq!(one.log_lines("bus unavailable"), 1, "{:#?}", one.process.output());
 
     for times in 1..=2 {

@@ -228,7 +228,7 @@ async fn deleting_a_chat_deletes_its_messages(backend: Backend) {
     let other = fixture.chat("b").await;
     let mut stream = fixture.subscribe("", &first.cursor).await.unwrap();
     fixture.say(&other, "2").await;
-    assert_eq!(crate::fixture::heard(&mut stream, 1).await, ["2"]);
+    assert_eq!(crate::fixture::next_bodies(&mut stream, 1).await, ["2"]);
 }
 
 #[apply(both!)]

@@ -5,7 +5,7 @@ use diesel_async::SimpleAsyncConnection as _;
 use testing::{Backend, TestDatabase, apply, both, eventually, reason, retry_delay};
 use tonic::Code;
 
-use crate::fixture::{Fixture, heard, message};
+use crate::fixture::{Fixture, message, next_bodies};
 
 /// A connection that keeps its transaction open until the test ends it.
 pub(crate) struct Holder(Connection);
@@ -51,7 +51,7 @@ async fn a_message_that_commits_late_is_not_skipped() {
     lock_waiter(&fixture.database).await;
     stalled.run("commit").await;
     sending.await.unwrap().unwrap();
-    assert_eq!(heard(&mut all, 2).await, ["stalled", "later"]);
+    assert_eq!(next_bodies(&mut all, 2).await, ["stalled", "later"]);
 
     // No reader waits for the gap that a rollback leaves.
     stalled
@@ -61,9 +61,9 @@ async fn a_message_that_commits_late_is_not_skipped() {
         ))
         .await;
     fixture.say(&chat, "last").await;
-    assert_eq!(heard(&mut all, 1).await, ["last"]);
+    assert_eq!(next_bodies(&mut all, 1).await, ["last"]);
     let from_the_start = fixture.subscribe("", &first.cursor).await.unwrap();
-    assert_eq!(heard(&mut { from_the_start }, 3).await, ["stalled", "later", "last"]);
+    assert_eq!(next_bodies(&mut { from_the_start }, 3).await, ["stalled", "later", "last"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,11 +101,11 @@ async fn a_long_transaction_delays_only_the_chats_that_it_locks() {
     for n in 0..5 {
         fixture.say(&free, &n.to_string()).await;
     }
-    assert_eq!(heard(&mut all, 5).await, ["0", "1", "2", "3", "4"]);
+    assert_eq!(next_bodies(&mut all, 5).await, ["0", "1", "2", "3", "4"]);
     assert!(!waiting.is_finished());
     long.run("commit").await;
     waiting.await.unwrap().unwrap();
-    assert_eq!(heard(&mut all, 1).await, ["held"]);
+    assert_eq!(next_bodies(&mut all, 1).await, ["held"]);
 }
 
 #[apply(both!)]
@@ -137,7 +137,7 @@ async fn all_subscriptions_of_all_replicas_see_one_order(backend: Backend) {
     let writers: Vec<_> = writers.collect();
     let mut orders = Vec::new();
     for stream in &mut streams {
-        orders.push(heard(stream, WRITERS * EACH).await);
+        orders.push(next_bodies(stream, WRITERS * EACH).await);
     }
     for writer in writers {
         writer.await.unwrap();

@@ -8,7 +8,7 @@ use tonic_health::pb::health_check_response::ServingStatus::Serving;
 
 use crate::{
     chats::assert_invalid,
-    fixture::{Fixture, heard},
+    fixture::{Fixture, next_bodies},
 };
 
 #[apply(both!)]
@@ -21,16 +21,16 @@ async fn a_subscription_starts_now_or_after_a_cursor(backend: Backend) {
     let second = fixture.say(&chat, "2").await;
     fixture.say(&other, "3").await;
     fixture.say(&chat, "4").await;
-    assert_eq!(heard(&mut now, 3).await, ["2", "3", "4"]);
-    assert_eq!(heard(&mut one, 2).await, ["2", "4"]);
+    assert_eq!(next_bodies(&mut now, 3).await, ["2", "3", "4"]);
+    assert_eq!(next_bodies(&mut one, 2).await, ["2", "4"]);
 
     let mut after = fixture.subscribe("", &first.cursor).await.unwrap();
     let streamed = after.message().await.unwrap().unwrap().message.unwrap();
     assert_eq!(streamed, second, "as SendMessage returned it");
     let mut rest = fixture.subscribe(&chat, &streamed.cursor).await.unwrap();
     fixture.say(&chat, "5").await;
-    assert_eq!(heard(&mut after, 3).await, ["3", "4", "5"]);
-    assert_eq!(heard(&mut rest, 2).await, ["4", "5"]);
+    assert_eq!(next_bodies(&mut after, 3).await, ["3", "4", "5"]);
+    assert_eq!(next_bodies(&mut rest, 2).await, ["4", "5"]);
 }
 
 #[apply(both!)]
@@ -65,11 +65,11 @@ async fn a_subscription_that_falls_behind_misses_nothing(backend: Backend) {
     let column = fixture.database.column("select body from messages order by position").await;
     expected.extend(column.into_iter().flatten().skip(1));
     for stream in [&mut all, &mut one] {
-        assert!(heard(stream, expected.len()).await == expected, "all of them, in order");
+        assert!(next_bodies(stream, expected.len()).await == expected, "all of them, in order");
     }
     fixture.say(&chat, "live again").await;
-    assert_eq!(heard(&mut all, 1).await, ["live again"]);
-    assert_eq!(heard(&mut one, 1).await, ["live again"]);
+    assert_eq!(next_bodies(&mut all, 1).await, ["live again"]);
+    assert_eq!(next_bodies(&mut one, 1).await, ["live again"]);
 }
 
 #[apply(both!)]
@@ -83,7 +83,7 @@ async fn a_message_of_another_replica_arrives_without_a_bus(backend: Backend) {
     let mut elsewhere: Streaming<SubscribeResponse> =
         client.subscribe(request).await.unwrap().into_inner();
     fixture.say(&chat, "over there").await;
-    assert_eq!(heard(&mut elsewhere, 1).await, ["over there"]);
+    assert_eq!(next_bodies(&mut elsewhere, 1).await, ["over there"]);
 }
 
 #[apply(both!)]
@@ -92,7 +92,7 @@ async fn a_subscription_ends_when_the_gate_closes(backend: Backend) {
     let chat = fixture.chat("a").await;
     let mut stream = fixture.subscribe("", "").await.unwrap();
     fixture.say(&chat, "1").await;
-    assert_eq!(heard(&mut stream, 1).await, ["1"]);
+    assert_eq!(next_bodies(&mut stream, 1).await, ["1"]);
     downgrade(fixture.schema, "-1").await.unwrap();
     let ended = stream.message().await.unwrap_err();
     assert_eq!(ended.code(), Code::Unavailable);
@@ -101,7 +101,7 @@ async fn a_subscription_ends_when_the_gate_closes(backend: Backend) {
     fixture.is(Serving).await;
     let mut stream = fixture.subscribe("", "").await.unwrap();
     fixture.say(&chat, "2").await;
-    assert_eq!(heard(&mut stream, 1).await, ["2"]);
+    assert_eq!(next_bodies(&mut stream, 1).await, ["2"]);
 }
 
 #[apply(both!)]
@@ -112,7 +112,7 @@ async fn the_feed_restarts_after_the_last_subscription_ended(backend: Backend) {
         let mut stream = fixture.subscribe(&chat, "").await.unwrap();
         let body = round.to_string();
         fixture.say(&chat, &body).await;
-        assert_eq!(heard(&mut stream, 1).await, [body]);
+        assert_eq!(next_bodies(&mut stream, 1).await, [body]);
         drop(stream);
         fixture.say(&chat, "between subscriptions").await;
     }
@@ -126,6 +126,6 @@ async fn more_subscriptions_than_connections_start_at_once(backend: Backend) {
     let streams = join_all((0..50).map(|_| fixture.subscribe(&chat, ""))).await;
     fixture.say(&chat, "hello").await;
     for stream in streams {
-        assert_eq!(heard(&mut stream.unwrap(), 1).await, ["hello"]);
+        assert_eq!(next_bodies(&mut stream.unwrap(), 1).await, ["hello"]);
     }
 }

@@ -14,7 +14,7 @@ use super::{
     Worker, assign, assigned_bot, assignment, body_of, bot, create, messages, open_deliveries,
     replies,
 };
-use crate::fixture::{Fixture, heard};
+use crate::fixture::{Fixture, next_bodies};
 
 #[apply(both!)]
 async fn a_message_is_delivered_to_two_bots_and_both_reply(backend: Backend) {
@@ -42,7 +42,7 @@ async fn a_message_is_delivered_to_two_bots_and_both_reply(backend: Backend) {
         }
         worker.reply(&delivery, &format!("from {}", bot.name)).await;
     }
-    let mut bodies = heard(&mut live, 3).await;
+    let mut bodies = next_bodies(&mut live, 3).await;
     bodies.sort();
     assert_eq!(bodies, ["from the one", "from the two", "hello"]);
     for reply in replies(&fixture, &message, 2).await {
