@@ -8,7 +8,7 @@ use api::chat::v1::{
     chat_service_server::{self, ChatServiceServer},
     schedule_service_server::{self, ScheduleServiceServer},
 };
-use database::{Database, DatabaseUrl};
+use database::{Database, DatabaseUrl, ErrorClass, classify};
 use gate::{Gate, Mode, ProofError};
 use tls::{ClientFiles, Connector};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,6 @@ use wire::error_chain;
 use crate::{
     bots::{dispatcher::DeliveryDispatcher, fanout::Fanout},
     bus::{Bus, BusUrl, NatsLink, Topic},
-    error::Fault,
     limits::{Limited, Limits, Room},
     messages::{feed::Feed, writer::Writer},
     models::{self, BUILT_WITH, REQUIRES},
@@ -228,7 +227,7 @@ async fn answer(database: &Database) -> Result<Result<(), diesel::result::Error>
         let mut connection = database.connection().await.map_err(|error| untried(&error))?;
         refusal = match models::probe_columns(&mut connection).await {
             Ok(()) => return Ok(Ok(())),
-            Err(error) if Fault::of(&error) == Fault::Schema => Err(error),
+            Err(error) if classify(&error) == ErrorClass::SchemaMismatch => Err(error),
             Err(error) => return Err(untried(&error)),
         };
         database.renew();

@@ -1,6 +1,7 @@
 //! PostgreSQL and SQLite behind one type: [`Database`] is a pool of connections to either, and
 //! [`with_conn!`] runs one query expression on whichever it is.
 
+mod error;
 mod postgres;
 mod sqlite_file;
 mod transaction;
@@ -20,7 +21,7 @@ use diesel::{
     connection::SimpleConnection as _,
 };
 use diesel_async::{
-    AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _,
+    RunQueryDsl as _,
     pooled_connection::{
         AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
         deadpool::{BuildError, Hook, Object, Pool},
@@ -32,7 +33,8 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use sqlite_file::SqliteFile;
 use wire::error_chain;
 
-pub use postgres::{Postgres, Secured};
+pub use error::{ErrorClass, classify, classify_code, is_busy, sqlstate};
+pub use postgres::{Postgres, PostgresConnection, Secured};
 pub use url::{DatabaseUrl, InvalidUrl};
 
 /// SQLite's connection, moved to a thread of its own for each query.
@@ -68,14 +70,14 @@ type Renewed = Arc<Mutex<Instant>>;
 
 #[derive(Clone)]
 enum Pools {
-    Postgres(Pool<AsyncPgConnection>),
+    Postgres(Pool<PostgresConnection>),
     Sqlite(Pool<AsyncSqliteConnection>),
 }
 
 /// One connection, taken out of a [`Database`].
 pub enum Connection {
     /// PostgreSQL's.
-    Postgres(Object<AsyncPgConnection>),
+    Postgres(Object<PostgresConnection>),
     /// SQLite's.
     Sqlite(Object<AsyncSqliteConnection>),
 }
@@ -202,28 +204,17 @@ where
     }
 }
 
-async fn postgres(server: Postgres, settings: &str) -> diesel::ConnectionResult<AsyncPgConnection> {
+async fn postgres(
+    server: Postgres,
+    settings: &str,
+) -> diesel::ConnectionResult<PostgresConnection> {
     let (client, connection) = server
         .connect()
         .await
         .map_err(|error| ConnectionError::BadConnection(error_chain(&error)))?;
-    let mut connection =
-        AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
     let patience = LOCK_PATIENCE.as_millis();
-    connection
-        .batch_execute(&format!("SET lock_timeout = {patience}; {settings}"))
-        .await
-        .map_err(ConnectionError::CouldntSetupConfiguration)?;
-    Ok(connection)
-}
-
-/// Whether SQLite was busy with another connection's write. It says so in English only: Diesel has
-/// no kind for SQLITE_BUSY and SQLITE_LOCKED.
-pub fn is_busy(error: &diesel::result::Error) -> bool {
-    use diesel::result::{DatabaseErrorKind, Error};
-    matches!(error, Error::DatabaseError(DatabaseErrorKind::Unknown, info)
-        if info.message().starts_with("database is locked")
-            || info.message().starts_with("database table is locked"))
+    let settings = format!("SET lock_timeout = {patience}; {settings}");
+    PostgresConnection::new(client, connection, &settings).await
 }
 
 /// The file as SQLite's URI, which never creates it: <https://www.sqlite.org/uri.html>.

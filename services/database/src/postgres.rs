@@ -1,5 +1,7 @@
 //! A PostgreSQL server: where it is, and how a connection to it is made.
 
+mod connection;
+mod row;
 mod sslmode;
 mod tls;
 
@@ -11,8 +13,8 @@ use tokio_postgres::{
     error::SqlState,
 };
 
-pub use self::tls::Secured;
 use self::tls::{HandshakeFailed, PostgresConnector};
+pub use self::{connection::PostgresConnection, tls::Secured};
 use super::{InvalidUrl, PATIENCE};
 
 /// A PostgreSQL server. Printed, it holds no password.

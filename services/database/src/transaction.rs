@@ -4,9 +4,9 @@ use diesel::{
     QueryResult, SqliteConnection,
     connection::{AnsiTransactionManager as Blocking, TransactionManager as _},
 };
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager as _};
+use diesel_async::{AnsiTransactionManager, TransactionManager as _};
 
-use super::Connection;
+use super::{Connection, PostgresConnection};
 
 impl Connection {
     /// Runs reads as of one moment: what others commit meanwhile is not seen.
@@ -46,7 +46,7 @@ impl Connection {
     async fn begin(&mut self, postgres: &str, sqlite: &'static str) -> QueryResult<()> {
         match self {
             Self::Postgres(connection) => {
-                let connection: &mut AsyncPgConnection = connection;
+                let connection: &mut PostgresConnection = connection;
                 AnsiTransactionManager::begin_transaction_sql(connection, postgres).await
             }
             Self::Sqlite(connection) => {
@@ -62,7 +62,7 @@ impl Connection {
     async fn commit(&mut self) -> QueryResult<()> {
         match self {
             Self::Postgres(connection) => {
-                let connection: &mut AsyncPgConnection = connection;
+                let connection: &mut PostgresConnection = connection;
                 AnsiTransactionManager::commit_transaction(connection).await
             }
             Self::Sqlite(connection) => {
@@ -78,7 +78,7 @@ impl Connection {
     async fn rollback(&mut self) -> QueryResult<()> {
         match self {
             Self::Postgres(connection) => {
-                let connection: &mut AsyncPgConnection = connection;
+                let connection: &mut PostgresConnection = connection;
                 AnsiTransactionManager::rollback_transaction(connection).await
             }
             Self::Sqlite(connection) => {

@@ -37,7 +37,7 @@ async fn a_newcomers_first_minute(backend: Backend) {
     );
     let (status, _, complaint) = chat(&fixture, &["send", "a@g.us", "hello"]).await;
     assert_eq!(status, Some(1));
-    assert!(complaint.contains("there is no chat a@g.us\n  chat list shows them"), "{complaint}");
+    assert!(complaint.contains("chat a@g.us not found\n  chat list shows them"), "{complaint}");
 
     let made = said(&fixture, &["create", "a@g.us", "--name", "Friends", "--type", "group"]).await;
     assert_eq!(made, format!("{:<20}  group    a@g.us  Friends\n", "-"));

@@ -11,9 +11,8 @@ mod words;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use database::Postgres;
+use database::{Postgres, PostgresConnection};
 use diesel::{QueryResult, QueryableByName, sql_types::Bool};
-use diesel_async::AsyncPgConnection;
 use futures_util::future::join_all;
 use revisions::{
     Dialect,
@@ -142,7 +141,7 @@ struct Locked {
     locked: bool,
 }
 
-pub(super) async fn is_locked(connection: &mut AsyncPgConnection) -> QueryResult<bool> {
+pub(super) async fn is_locked(connection: &mut PostgresConnection) -> QueryResult<bool> {
     let query = diesel::sql_query(format!(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted \
          AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) \
