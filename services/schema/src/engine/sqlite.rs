@@ -65,7 +65,7 @@ impl Engine {
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(engine.unlockable(&error)),
             }
-            let connection = database::sqlite(&sqlite_uri(&engine.database, false))
+            let connection = database::open_sqlite(&sqlite_uri(&engine.database, false))
                 .map_err(|error| EngineError::Unreachable(error_chain(&error)))?;
             Ok(Some(Session { _lock: file, connection: Some(connection) }))
         })
