@@ -5,12 +5,11 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    time::Instant,
 };
 
 use parking_lot::Mutex;
 
-use super::OldestUsable;
+use super::oldest_usable::OldestUsable;
 
 /// Device and inode: the identity of a file, the same for every process.
 type FileId = (u64, u64);
@@ -24,7 +23,11 @@ pub(super) struct SqliteFile {
 
 impl SqliteFile {
     pub(super) fn new(path: &Path, oldest_usable: &OldestUsable) -> Self {
-        Self { path: path.to_owned(), last_seen: Mutex::default(), oldest_usable: oldest_usable.clone() }
+        Self {
+            path: path.to_owned(),
+            last_seen: Mutex::default(),
+            oldest_usable: oldest_usable.clone(),
+        }
     }
 
     /// Checks the file before a connection is opened or used. Once it was replaced, connections
@@ -35,7 +38,7 @@ impl SqliteFile {
         let previous = self.last_seen.lock().replace(current);
         if previous.is_some_and(|previous| previous != current) {
             tracing::warn!(path = %self.path.display(), "database file replaced; reopening connections");
-            self.oldest_usable.store(Instant::now());
+            self.oldest_usable.retire_all();
         }
     }
 }

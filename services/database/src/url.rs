@@ -75,7 +75,9 @@ fn sqlite(rest: &str, slashes: Slashes) -> Result<DatabaseUrl, InvalidUrl> {
         "" | "mode=rw" | "mode=rwc" => false,
         "mode=ro" => true,
         other => {
-            return Err(InvalidUrl(format!("the parameter '{other}' is not supported; use mode=ro or mode=rw")));
+            return Err(InvalidUrl(format!(
+                "the parameter '{other}' is not supported; use mode=ro or mode=rw"
+            )));
         }
     };
     Ok(DatabaseUrl::Sqlite { path: PathBuf::from(path), read_only })

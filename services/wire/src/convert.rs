@@ -165,7 +165,10 @@ mod tests {
         };
         assert!(from_struct(nested(MAX_DEPTH)).is_ok());
         let unstorable = from_struct(nested(MAX_DEPTH + 1)).unwrap_err();
-        assert!(unstorable.path.ends_with("a.a") && unstorable.why.contains("24"), "{unstorable:?}");
+        assert!(
+            unstorable.path.ends_with("a.a") && unstorable.why.contains("24"),
+            "{unstorable:?}"
+        );
         assert!(from_struct(nested(1_000)).is_err());
         // At the limit, and nested in as many messages as any response does.
         let deepest = prost_types::Value { kind: Some(Kind::StructValue(nested(MAX_DEPTH))) };

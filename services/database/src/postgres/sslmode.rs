@@ -94,7 +94,9 @@ impl Parameters {
             }
         };
         if self.cert.is_some() != self.key.is_some() {
-            return refused("sslcert and sslkey must be given together: a certificate and its private key");
+            return refused(
+                "sslcert and sslkey must be given together: a certificate and its private key",
+            );
         }
         let [ca, cert, key] = [self.root.filter(|_| !system), self.cert, self.key]
             .map(|path| path.map(PathBuf::from));

@@ -3,10 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sql::{
-    Dialect,
-    statements::{self, Statement},
-};
+use sql::{Dialect, Statement};
 
 use super::{
     super::{EngineError, IndexState, ReportProgress, Session, Step, StepCanceller},
