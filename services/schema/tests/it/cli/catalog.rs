@@ -9,7 +9,7 @@ async fn verify_names_what_differs_and_exits_3_where_something_lacks(backend: Ba
     let desk = Desk::serving(backend.at_head().await, None).await;
     let whole = desk.run("verify").await;
     assert_eq!((whole.status, whole.stdout.as_str()), (0, ""));
-    assert!(whole.stderr.contains("all that its revision promises"), "{}", whole.stderr);
+    assert!(whole.stderr.contains("everything that its revision creates"), "{}", whole.stderr);
 
     desk.database.execute("create table of_a_dba (n integer)").await;
     assert_eq!(desk.print("verify").await, "extra: table of_a_dba\n");

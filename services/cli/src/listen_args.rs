@@ -1,9 +1,35 @@
-/// Defines the flags of a listener's TLS as `TlsArgs`; the environment variables begin with the
-/// prefix, such as `SCHEMA`.
+/// Defines the flags of a service's listeners as `ListenArgs`, `TlsArgs` and `MetricsArgs`; the
+/// environment variables begin with the prefix, such as `SCHEMA`.
 #[macro_export]
 #[rustfmt::skip] // It indents the attributes further with each run.
-macro_rules! listener_tls_args {
-    ($prefix:literal) => {
+macro_rules! listen_args {
+    ($prefix:literal, $address:literal) => {
+        /// The listener for calls.
+        #[derive(Clone, Debug, clap::Args)]
+        #[group(skip)]
+        pub struct ListenArgs {
+            /// Listen on this address
+            #[arg(
+                long = "listen",
+                env = concat!($prefix, "_LISTEN"),
+                value_name = "ADDRESS",
+                default_value = $address
+            )]
+            pub listen: std::net::SocketAddr,
+            /// TLS of the listener.
+            #[command(flatten)]
+            pub tls: TlsArgs,
+        }
+
+        /// The listener for Prometheus.
+        #[derive(Clone, Debug, Default, clap::Args)]
+        #[group(skip)]
+        pub struct MetricsArgs {
+            /// Serve Prometheus metrics on this address, at /metrics; over TLS if calls are
+            #[arg(long, env = concat!($prefix, "_METRICS_LISTEN"), value_name = "ADDRESS")]
+            pub metrics_listen: Option<std::net::SocketAddr>,
+        }
+
         /// TLS of the service's listeners; without it they speak plaintext.
         #[derive(Clone, Debug, Default, clap::Args)]
         #[group(skip)]
@@ -54,57 +80,6 @@ macro_rules! listener_tls_args {
                     client_ca: self.tls_client_ca.clone(),
                     client_auth: self.tls_client_auth.unwrap_or_default(),
                 })
-            }
-        }
-    };
-}
-
-/// Defines the flags of a client's TLS; the environment variables begin with the first prefix, such
-/// as `SCHEMA`, the flags with the second, such as `schema-`.
-#[macro_export]
-#[rustfmt::skip] // It indents the attributes further with each run.
-macro_rules! client_tls_args {
-    ($name:ident, $prefix:literal, $flag:literal) => {
-        /// TLS of calls to an https:// URL.
-        #[derive(Clone, Debug, Default, clap::Args)]
-        #[group(skip)]
-        pub struct $name {
-            /// Trust the authorities of this file (PEM) rather than those of the system
-            #[arg(
-                id = concat!($flag, "tls-ca"),
-                long = concat!($flag, "tls-ca"),
-                env = concat!($prefix, "_TLS_CA"),
-                value_name = "FILE"
-            )]
-            pub ca: Option<std::path::PathBuf>,
-            /// Present this client certificate chain (PEM)
-            #[arg(
-                id = concat!($flag, "tls-client-cert"),
-                long = concat!($flag, "tls-client-cert"),
-                env = concat!($prefix, "_TLS_CLIENT_CERT"),
-                value_name = "FILE",
-                requires = concat!($flag, "tls-client-key")
-            )]
-            pub cert: Option<std::path::PathBuf>,
-            /// Private key of the client certificate (PEM)
-            #[arg(
-                id = concat!($flag, "tls-client-key"),
-                long = concat!($flag, "tls-client-key"),
-                env = concat!($prefix, "_TLS_CLIENT_KEY"),
-                value_name = "FILE",
-                requires = concat!($flag, "tls-client-cert")
-            )]
-            pub key: Option<std::path::PathBuf>,
-        }
-
-        impl $name {
-            /// The certificate files.
-            pub fn files(&self) -> $crate::macros::ClientFiles {
-                $crate::macros::ClientFiles {
-                    ca: self.ca.clone(),
-                    cert: self.cert.clone(),
-                    key: self.key.clone(),
-                }
             }
         }
     };
