@@ -5,10 +5,7 @@ use database::{Connection, with_conn};
 use diesel::{QueryResult, result::Error};
 use diesel_async::SimpleAsyncConnection as _;
 use revisions::Revision;
-use sql::{
-    Dialect,
-    statements::{Statement, executable, line_of, split},
-};
+use sql::{Dialect, Statement, line_of, split};
 
 /// A statement that the database refused.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +42,7 @@ pub(super) async fn apply(
         }
         return Ok(());
     }
-    let statements = executable(dialect, sql);
+    let statements = split(dialect, sql);
     let commit = Statement { text: "COMMIT", line: line_of(sql, sql.len()), offset: sql.len() };
     let mut running = (0, &commit);
     let result = async {
