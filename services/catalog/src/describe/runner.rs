@@ -5,10 +5,7 @@ use database::{Connection, with_conn};
 use diesel::{QueryResult, result::Error};
 use diesel_async::SimpleAsyncConnection as _;
 use revisions::Revision;
-use sql::{
-    Dialect,
-    statements::{Statement, executable, line_of, split},
-};
+use sql::{Dialect, Statement, line_of, split};
 
 /// A statement that the database refused.
 #[derive(Debug, thiserror::Error)]
@@ -37,15 +34,15 @@ pub(super) async fn apply(
         Connection::Postgres(_) => Dialect::Postgres,
         Connection::Sqlite(_) => Dialect::Sqlite,
     };
+    let statements = split(dialect, sql);
     if !revision.transactional {
-        for (index, statement) in split(dialect, sql).iter().enumerate() {
+        for (index, statement) in statements.iter().enumerate() {
             execute_alone(connection, statement)
                 .await
                 .map_err(|error| failed(sql, index + 1, statement, error))?;
         }
         return Ok(());
     }
-    let statements = executable(dialect, sql);
     let commit = Statement { text: "COMMIT", line: line_of(sql, sql.len()), offset: sql.len() };
     let mut running = (0, &commit);
     let result = async {
