@@ -22,7 +22,7 @@ pub(super) enum StatementMode {
 
 impl StatementMode {
     pub fn of(dialect: Dialect, statement: &Statement<'_>) -> Self {
-        let words = statement.words();
+        let words = statement.leading_words(dialect);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match (dialect, &words[..]) {
             (Dialect::Sqlite, ["VACUUM" | "PRAGMA", ..]) => Self::Autocommit,

@@ -54,7 +54,7 @@ impl SqliteEngine {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(self.cannot_lock(&error)),
         }
-        let connection = database::sqlite(&sqlite_uri(&self.database, false))
+        let connection = database::open_sqlite(&sqlite_uri(&self.database, false))
             .map_err(|error| EngineError::Unreachable(error_chain(&error)))?;
         Ok(Some(SqliteSession { _lock: file, connection: Some(connection) }))
     }

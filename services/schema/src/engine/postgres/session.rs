@@ -3,10 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sql::{
-    Dialect,
-    statements::{self, Statement},
-};
+use sql::{Dialect, Statement};
 
 use super::{
     super::{EngineError, IndexState, ReportProgress, Session, Step, StepCanceller},
@@ -97,7 +94,8 @@ impl Session for PostgresSession {
         progress: ReportProgress<'_>,
     ) -> Result<(), EngineError> {
         self.check(step)?;
-        let is_concurrent = statement.words().iter().any(|word| word == "CONCURRENTLY");
+        let is_concurrent =
+            statement.leading_words(Dialect::Postgres).iter().any(|word| word == "CONCURRENTLY");
         let lock_timeout = if is_concurrent { 0 } else { milliseconds(step.lock_timeout) };
         let settings =
             format!("RESET ALL; SET statement_timeout = 0; SET lock_timeout = {lock_timeout}");

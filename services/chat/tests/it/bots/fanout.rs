@@ -1,4 +1,4 @@
-//! What a bot hears, and what it does not.
+//! Which messages are delivered to a bot.
 
 use api::chat::v1::{
     Assignment, Bot, CreateScheduleRequest, Schedule, SendMessageRequest, UpdateBotRequest,
@@ -9,59 +9,69 @@ use serde_json::json;
 use testing::{Backend, apply, both, channel, eventually};
 use wire::convert::to_struct;
 
-use super::{Worker, assign, assignment, body, bot, client, create, replies, sitting, waiting};
+use super::{
+    Worker, assign, assigned_bot, assignment, body_of, bot, client, create, open_deliveries,
+    replies,
+};
 use crate::{
     fixture::{Fixture, message},
-    order::Holder,
+    order::{Holder, lock_waiter},
 };
 
 #[apply(both!)]
-async fn bots_hear_no_bots_unless_they_say_so(backend: Backend) {
+async fn messages_of_bots_are_delivered_to_bots_that_ask_for_them(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
-    let echo = sitting(&fixture, &chat, "echo").await;
+    let echo = assigned_bot(&fixture, &chat, "echo").await;
     let config = Some(to_struct(json!({"hears_bots": true})));
     let all = create(&fixture, Bot { config, ..bot("all") }).await.unwrap();
     assign(&fixture, assignment(&chat, &all)).await.unwrap();
-    // The chat's own word goes before the bot's.
-    let deaf = create(&fixture, Bot { config: all.config.clone(), ..bot("deaf") }).await.unwrap();
+    // The assignment's config replaces the bot's.
+    let without_bots =
+        create(&fixture, Bot { config: all.config.clone(), ..bot("without-bots") }).await.unwrap();
     let config_override = Some(to_struct(json!({"hears_bots": false})));
-    assign(&fixture, Assignment { config_override, ..assignment(&chat, &deaf) }).await.unwrap();
+    assign(&fixture, Assignment { config_override, ..assignment(&chat, &without_bots) })
+        .await
+        .unwrap();
 
     let mut workers = Vec::new();
-    for kind in ["echo", "all", "deaf"] {
+    for kind in ["echo", "all", "without-bots"] {
         workers.push(Worker::attend(fixture.chat, kind).await);
     }
-    let said = fixture.say(&chat, "hello").await;
+    let hello = fixture.say(&chat, "hello").await;
     for worker in &mut workers {
-        let told = worker.next().await;
-        let kind = &told.bot.as_ref().unwrap().r#type;
-        worker.reply(&told, &format!("said {kind}")).await;
+        let delivery = worker.next().await;
+        let kind = &delivery.bot.as_ref().unwrap().r#type;
+        worker.reply(&delivery, &format!("from {kind}")).await;
     }
-    replies(&fixture, &said, 3).await;
-    let mut heard = Vec::new();
+    replies(&fixture, &hello, 3).await;
+    let mut bodies = Vec::new();
     for _ in 0..2 {
-        let told = workers[1].next().await;
-        heard.push(body(&told).to_owned());
-        workers[1].reply(&told, "").await;
+        let delivery = workers[1].next().await;
+        bodies.push(body_of(&delivery).to_owned());
+        workers[1].reply(&delivery, "").await;
     }
-    heard.sort();
-    assert_eq!(heard, ["said deaf", "said echo"]);
+    bodies.sort();
+    assert_eq!(bodies, ["from echo", "from without-bots"]);
+    // What each bot gets next shows what it did not get before.
+    fixture.say(&chat, "next").await;
     for worker in &mut workers {
-        worker.is_idle().await;
+        worker.skip("next").await;
     }
-    // Somebody who only says that it is the bot is taken for the bot.
+    // A sender that names itself as the bot counts as the bot.
     let own = SendMessageRequest { sender: echo.id, ..message(&chat, "own") };
     fixture.send(own).await.unwrap();
-    assert_eq!(body(&workers[1].next().await), "own");
-    workers[0].is_idle().await;
+    fixture.say(&chat, "last").await;
+    workers[0].skip("last").await;
+    workers[1].skip("own").await;
+    workers[2].skip("last").await;
 }
 
 #[apply(both!)]
-async fn what_was_said_while_a_bot_was_off_is_not_for_it(backend: Backend) {
+async fn messages_from_while_a_bot_was_disabled_are_not_delivered(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
-    let echo = sitting(&fixture, &chat, "echo").await;
+    let echo = assigned_bot(&fixture, &chat, "echo").await;
     let mut worker = Worker::attend(fixture.chat, "echo").await;
     let enable = async |enabled| {
         let bot = Some(Bot { enabled, ..echo.clone() });
@@ -73,23 +83,23 @@ async fn what_was_said_while_a_bot_was_off_is_not_for_it(backend: Backend) {
     fixture.say(&chat, "bot is off").await;
     enable(true).await;
     fixture.say(&chat, "bot is on").await;
-    let told = worker.next().await;
-    assert_eq!(body(&told), "bot is on");
-    worker.reply(&told, "").await;
+    let delivery = worker.next().await;
+    assert_eq!(body_of(&delivery), "bot is on");
+    worker.reply(&delivery, "").await;
 
     let off = Assignment { enabled: false, ..assignment(&chat, &echo) };
     assign(&fixture, off).await.unwrap();
     fixture.say(&chat, "away").await;
     assign(&fixture, assignment(&chat, &echo)).await.unwrap();
     fixture.say(&chat, "back").await;
-    assert_eq!(body(&worker.next().await), "back");
+    assert_eq!(body_of(&worker.next().await), "back");
 }
 
 #[apply(both!)]
-async fn what_a_schedule_says_reaches_bots(backend: Backend) {
+async fn messages_of_schedules_are_delivered(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
-    sitting(&fixture, &chat, "echo").await;
+    assigned_bot(&fixture, &chat, "echo").await;
     let mut worker = Worker::attend(fixture.chat, "echo").await;
     let at = Timestamp::from(std::time::SystemTime::now() + std::time::Duration::from_millis(200));
     let schedule = Schedule {
@@ -102,19 +112,19 @@ async fn what_a_schedule_says_reaches_bots(backend: Backend) {
     let request = CreateScheduleRequest { schedule: Some(schedule) };
     let mut schedules = ScheduleServiceClient::new(channel(fixture.chat));
     schedules.create_schedule(request).await.unwrap();
-    assert_eq!(body(&worker.next().await), "stand-up");
+    assert_eq!(body_of(&worker.next().await), "stand-up");
 }
 
-/// A foreign writer has its position, and commits late: nobody else's message passes it.
+/// A foreign writer takes a position and commits late. No message may be delivered before its.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_commits_late_is_not_skipped() {
     let fixture = Fixture::ready(Backend::Postgres).await;
     let chat = fixture.chat("a").await;
-    sitting(&fixture, &chat, "echo").await;
+    assigned_bot(&fixture, &chat, "echo").await;
     let mut worker = Worker::attend(fixture.chat, "echo").await;
     fixture.say(&chat, "first").await;
-    let told = worker.next().await;
-    worker.reply(&told, "").await;
+    let delivery = worker.next().await;
+    worker.reply(&delivery, "").await;
     let mut stalled = Holder::open(&fixture.database).await;
     stalled
         .run(&format!(
@@ -124,33 +134,36 @@ async fn a_message_that_commits_late_is_not_skipped() {
         .await;
     let (mut sender, later) = (fixture.client(), message(&chat, "later"));
     let sending = tokio::spawn(async move { sender.send_message(later).await });
-    worker.is_idle().await;
+    lock_waiter(&fixture.database).await;
     stalled.run("commit").await;
     sending.await.unwrap().unwrap();
     for expected in ["stalled", "later"] {
-        let told = worker.next().await;
-        assert_eq!(body(&told), expected);
-        worker.reply(&told, "").await;
+        let delivery = worker.next().await;
+        assert_eq!(body_of(&delivery), expected);
+        worker.reply(&delivery, "").await;
     }
 }
 
-/// Another program may have written what is no object, or what `jsonb` would refuse.
+/// Another program may have written a config that is not JSON, or that `jsonb` would refuse.
 #[apply(both!)]
-async fn a_strange_config_stops_no_other_bot(backend: Backend) {
+async fn an_invalid_config_does_not_affect_other_bots(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
-    let strange = sitting(&fixture, &chat, "strange").await;
-    sitting(&fixture, &chat, "echo").await;
+    let invalid = assigned_bot(&fixture, &chat, "invalid").await;
+    assigned_bot(&fixture, &chat, "echo").await;
     let config = match backend {
         Backend::Postgres => r#"{"a": "\u0000"}"#,
         Backend::Sqlite => "not json",
     };
-    let sql = format!("update bots set config = '{config}' where id = '{}'", strange.id);
+    let sql = format!("update bots set config = '{config}' where id = '{}'", invalid.id);
     fixture.database.execute(&sql).await;
     let mut worker = Worker::attend(fixture.chat, "echo").await;
     fixture.say(&chat, "hello").await;
-    let told = worker.next().await;
-    assert_eq!(body(&told), "hello");
-    worker.reply(&told, "").await;
-    eventually("it is answered", async || (waiting(&fixture).await == "1").then_some(())).await;
+    let delivery = worker.next().await;
+    assert_eq!(body_of(&delivery), "hello");
+    worker.reply(&delivery, "").await;
+    eventually("the delivery is answered", async || {
+        (open_deliveries(&fixture).await == "1").then_some(())
+    })
+    .await;
 }
