@@ -36,7 +36,8 @@ async fn a_chat_service_is_a_caller_too_and_its_token_is_renewed(backend: Backen
     };
     let closed = eventually("the gate says that it is not let in", async || {
         let (status, said) = ready().await;
-        (status == Some(3) && said.contains("nobody here has this token")).then_some(said)
+        (status == Some(3) && said.contains("no caller in the access file has this token"))
+            .then_some(said)
     })
     .await;
     assert!(!closed.contains("planted"), "{closed}");
