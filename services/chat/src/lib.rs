@@ -1,7 +1,7 @@
-//! The chat service: `chat.v1` on one database, behind a gate that is closed while the schema is
-//! not what these models need.
+//! The chat service: `chat.v1` on one database, behind a gate that is closed while the schema is not
+//! one that this build can run on.
 //!
-//! [`serve`] is the service; `src/main.rs` is its command line.
+//! [`serve`] runs the service; `src/main.rs` is the `chat` binary.
 
 pub mod access;
 mod bots;
