@@ -4,10 +4,14 @@ use api::chat::v1::{
     CreateBotRequest, CreateBotResponse, DeleteBotRequest, DeleteBotResponse, GetBotRequest,
     GetBotResponse, ListBotsRequest, ListBotsResponse, UpdateBotRequest, UpdateBotResponse,
 };
-use database::types::Time;
+use database::{Connection, types::Time};
+use diesel::QueryResult;
 use uuid::Uuid;
 
-use super::{convert, list::read_page};
+use super::{
+    convert,
+    list::{List, read_page},
+};
 use crate::{
     bots::{MAX_TYPE_LENGTH, fanout::Fanout},
     error::Error,
@@ -54,16 +58,44 @@ pub(super) async fn list(
     store: &Store,
     request: ListBotsRequest,
 ) -> Result<ListBotsResponse, Error> {
-    let kind = validate::optional_text("type", request.r#type, MAX_TYPE_LENGTH)?;
-    let filter = format!("bots?type={}", kind.as_deref().unwrap_or_default());
+    let bot_type = validate::optional_text("type", request.r#type, MAX_TYPE_LENGTH)?;
     let connection = &mut store.connection().await?;
-    let read = async |after: Option<String>, limit| {
-        Ok(Bot::page(connection, kind.as_deref(), &after.unwrap_or_default(), limit).await?)
-    };
-    let key = |bot: &Bot| bot.id.clone();
+    let list = BotList { bot_type };
     let (bots, next_page_token) =
-        read_page(request.page_size, &request.page_token, &filter, read, key, convert::bot).await?;
+        read_page(&list, connection, request.page_size, &request.page_token).await?;
     Ok(ListBotsResponse { bots, next_page_token })
+}
+
+struct BotList {
+    bot_type: Option<String>,
+}
+
+impl List for BotList {
+    type Row = Bot;
+    type Key = String;
+    type Item = api::chat::v1::Bot;
+
+    fn name(&self) -> String {
+        format!("bots?type={}", self.bot_type.as_deref().unwrap_or_default())
+    }
+
+    async fn read(
+        &self,
+        connection: &mut Connection,
+        after: Option<String>,
+        limit: usize,
+    ) -> QueryResult<Vec<Bot>> {
+        let after = after.unwrap_or_default();
+        Bot::page(connection, self.bot_type.as_deref(), &after, limit).await
+    }
+
+    fn key(row: &Bot) -> String {
+        row.id.clone()
+    }
+
+    fn convert(row: Bot) -> Self::Item {
+        convert::bot(row)
+    }
 }
 
 pub(super) async fn update(

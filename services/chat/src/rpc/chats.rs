@@ -6,8 +6,11 @@ use api::chat::v1::{
     get_chat_request::Key,
 };
 use chrono::DateTime;
-use database::types::Time;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use database::{Connection, types::Time};
+use diesel::{
+    QueryResult,
+    result::{DatabaseErrorKind, Error as DieselError},
+};
 use uuid::Uuid;
 
 use super::{
@@ -17,7 +20,7 @@ use super::{
 use crate::{
     error::Error,
     models::{
-        chat::{Chat, ChatChanges, NewChat},
+        chat::{Chat, ChatChanges, ChatType, NewChat},
         chat_page::{self, ChatKey},
     },
     store::Store,
@@ -74,21 +77,44 @@ pub(super) async fn list(
     request: ListChatsRequest,
 ) -> Result<ListChatsResponse, Error> {
     let chat_type = validate::chat_type("type", request.r#type)?;
-    let filter = format!("chats?type={}", request.r#type);
     let connection = &mut store.connection().await?;
-    let read = async |after: Option<ChatKey>, limit| {
-        Ok(chat_page::read(connection, chat_type, after.as_ref(), limit).await?)
-    };
-    let (chats, next_page_token) = read_page(
-        request.page_size,
-        &request.page_token,
-        &filter,
-        read,
-        |chat| ChatKey::from(chat),
-        convert::chat,
-    )
-    .await?;
+    let list = ChatList { wire_type: request.r#type, chat_type };
+    let (chats, next_page_token) =
+        read_page(&list, connection, request.page_size, &request.page_token).await?;
     Ok(ListChatsResponse { chats, next_page_token })
+}
+
+/// Chats of one type, or of all, newest message first.
+struct ChatList {
+    wire_type: i32,
+    chat_type: Option<ChatType>,
+}
+
+impl List for ChatList {
+    type Row = Chat;
+    type Key = ChatKey;
+    type Item = api::chat::v1::Chat;
+
+    fn name(&self) -> String {
+        format!("chats?type={}", self.wire_type)
+    }
+
+    async fn read(
+        &self,
+        connection: &mut Connection,
+        after: Option<ChatKey>,
+        limit: usize,
+    ) -> QueryResult<Vec<Chat>> {
+        chat_page::read(connection, self.chat_type, after.as_ref(), limit).await
+    }
+
+    fn key(row: &Chat) -> ChatKey {
+        ChatKey::from(row)
+    }
+
+    fn convert(row: Chat) -> Self::Item {
+        convert::chat(row)
+    }
 }
 
 pub(super) async fn update(

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use access::Caller;
 use api::chat::v1::{
-    ListParkedDeliveriesRequest, ListParkedDeliveriesResponse, RetryDeliveryRequest,
-    RetryDeliveryResponse, WorkRequest, WorkResponse,
+    ListParkedDeliveriesRequest, ListParkedDeliveriesResponse, ParkedDelivery,
+    RetryDeliveryRequest, RetryDeliveryResponse, WorkRequest, WorkResponse,
 };
+use database::Connection;
+use diesel::QueryResult;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Status, Streaming};
@@ -39,23 +41,51 @@ pub(super) async fn list_parked(
 ) -> Result<ListParkedDeliveriesResponse, Error> {
     let bot_id = validate::optional_text("bot_id", request.bot_id, validate::MAX_ID_CHARS)?;
     let chat_id = validate::optional_text("chat_id", request.chat_id, validate::MAX_ID_CHARS)?;
-    let (bot_id, chat_id) = (bot_id.as_deref(), chat_id.as_deref());
-    let filter =
-        format!("parked?bot={}&chat={}", bot_id.unwrap_or_default(), chat_id.unwrap_or_default());
     let connection = &mut store.connection().await?;
-    let read = async |after: Option<ParkedKey>, limit| {
-        let ParkedKey { position, bot_id: after_bot } = after.unwrap_or_default();
-        let after = (position, after_bot.as_str());
-        Ok(Delivery::parked_page(connection, bot_id, chat_id, after, limit).await?)
-    };
-    let key = |(delivery, _): &(Delivery, String)| ParkedKey {
-        position: delivery.position,
-        bot_id: delivery.bot_id.clone(),
-    };
+    let list = ParkedList { bot_id, chat_id };
     let (deliveries, next_page_token) =
-        read_page(request.page_size, &request.page_token, &filter, read, key, convert::parked)
-            .await?;
+        read_page(&list, connection, request.page_size, &request.page_token).await?;
     Ok(ListParkedDeliveriesResponse { deliveries, next_page_token })
+}
+
+struct ParkedList {
+    bot_id: Option<String>,
+    chat_id: Option<String>,
+}
+
+impl List for ParkedList {
+    /// With the message's id.
+    type Row = (Delivery, String);
+    type Key = ParkedKey;
+    type Item = ParkedDelivery;
+
+    fn name(&self) -> String {
+        format!(
+            "parked?bot={}&chat={}",
+            self.bot_id.as_deref().unwrap_or_default(),
+            self.chat_id.as_deref().unwrap_or_default()
+        )
+    }
+
+    async fn read(
+        &self,
+        connection: &mut Connection,
+        after: Option<ParkedKey>,
+        limit: usize,
+    ) -> QueryResult<Vec<Self::Row>> {
+        let (bot_id, chat_id) = (self.bot_id.as_deref(), self.chat_id.as_deref());
+        let after = after.unwrap_or_default();
+        let after = (after.position, after.bot_id.as_str());
+        Delivery::parked_page(connection, bot_id, chat_id, after, limit).await
+    }
+
+    fn key((delivery, _): &Self::Row) -> ParkedKey {
+        ParkedKey { position: delivery.position, bot_id: delivery.bot_id.clone() }
+    }
+
+    fn convert(row: Self::Row) -> Self::Item {
+        convert::parked(row)
+    }
 }
 
 pub(super) async fn retry(
@@ -75,7 +105,7 @@ pub(super) async fn retry(
 }
 
 /// A parked delivery's place in their list.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct ParkedKey {
     position: i64,
     bot_id: String,

@@ -1,12 +1,14 @@
 //! Reading one page of a list.
 
+use database::Connection;
+use diesel::QueryResult;
 use prost::Message;
 use wire::page::{self, Page};
 
 use crate::{error::Error, validate};
 
 /// The key of a row in the order of its list, as a page token holds it.
-pub(super) trait ListKey: Clone {
+pub(super) trait ListKey {
     fn encode(&self) -> String;
 
     /// None where no key encodes to this text.
@@ -35,30 +37,45 @@ impl ListKey for i64 {
     }
 }
 
-/// The rows of a page, and the token of the next one.
-pub(super) type ListPage<W> = (Vec<W>, String);
+/// A list whose rows are read page by page.
+pub(super) trait List: Sync {
+    type Row: Send;
+    type Key: ListKey + Send;
+    type Item: Message;
 
-/// Fills a page with the rows after its token. `read` returns up to so many rows after a key, which
-/// is none at the beginning of the list; it is called until the page is full or the list ends.
-///
-/// `filter` names the list, to which the token is bound.
-pub(super) async fn read_page<R, K: ListKey, W: Message>(
+    /// The list's name with its filter. A page token is bound to it.
+    fn name(&self) -> String;
+
+    /// At most `limit` rows after a key; from the beginning if there is none.
+    fn read(
+        &self,
+        connection: &mut Connection,
+        after: Option<Self::Key>,
+        limit: usize,
+    ) -> impl Future<Output = QueryResult<Vec<Self::Row>>> + Send;
+
+    fn key(row: &Self::Row) -> Self::Key;
+
+    fn convert(row: Self::Row) -> Self::Item;
+}
+
+/// Reads rows after a page token until the page is full or the list ends. Returns them with the token of
+/// the next page.
+pub(super) async fn read_page<L: List>(
+    list: &L,
+    connection: &mut Connection,
     page_size: i32,
     page_token: &str,
-    filter: &str,
-    mut read: impl AsyncFnMut(Option<K>, usize) -> Result<Vec<R>, Error>,
-    key: impl Fn(&R) -> K,
-    convert: impl Fn(R) -> W,
-) -> Result<ListPage<W>, Error> {
+) -> Result<(Vec<L::Item>, String), Error> {
+    let name = list.name();
     let mut page = Page::of(page_size)?;
-    let token_key = page::read(page_token, filter)?;
-    let decode = |text: String| K::decode(&text).ok_or_else(page::foreign);
-    let mut after = token_key.map(decode).transpose()?;
+    let decode = |text: String| L::Key::decode(&text).ok_or_else(page::foreign);
+    let mut after = page::read(page_token, &name)?.map(decode).transpose()?;
     loop {
-        let rows = read(after, page.wanted()).await?;
-        after = rows.last().map(&key);
-        if !page.take(rows, |row| key(row).encode(), &convert) {
-            return Ok(page.end(filter));
+        let rows = list.read(connection, after, page.wanted()).await?;
+        after = rows.last().map(L::key);
+        if !page.take(rows, |row| L::key(row).encode(), L::convert) {
+            return Ok(page.end(&name));
         }
     }
 }

@@ -5,14 +5,18 @@ use api::chat::v1::{
     ListMessagesRequest, ListMessagesResponse, SendMessageRequest, SendMessageResponse,
     SubscribeRequest, SubscribeResponse,
 };
-use database::types::Time;
+use database::{Connection, types::Time};
+use diesel::QueryResult;
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 use uuid::Uuid;
 use wire::Problem;
 
-use super::{convert, list::read_page};
+use super::{
+    convert,
+    list::{List, read_page},
+};
 use crate::{
     error::Error,
     messages::{MAX_BODY_BYTES, cursor, feed::Feed, subscription, writer::Writer},
@@ -54,21 +58,46 @@ pub(super) async fn list(
     request: ListMessagesRequest,
 ) -> Result<ListMessagesResponse, Error> {
     let chat_id = validate::id("chat_id", request.chat_id)?;
-    let filter = format!("messages?chat={chat_id}");
     let connection = &mut store.connection().await?;
-    let read = async |before: Option<i64>, limit| {
-        Ok(Message::before(connection, &chat_id, before, limit).await?)
-    };
-    let key = |message: &Message| message.position;
+    let list = MessageList { chat_id };
     let (messages, next_page_token) =
-        read_page(request.page_size, &request.page_token, &filter, read, key, |message| {
-            convert::message(&message)
-        })
-        .await?;
-    if messages.is_empty() && Chat::by_id(connection, &chat_id).await?.is_none() {
-        return Err(Error::ChatNotFound(chat_id));
+        read_page(&list, connection, request.page_size, &request.page_token).await?;
+    if messages.is_empty() && Chat::by_id(connection, &list.chat_id).await?.is_none() {
+        return Err(Error::ChatNotFound(list.chat_id));
     }
     Ok(ListMessagesResponse { messages, next_page_token })
+}
+
+/// A chat's messages, newest first.
+struct MessageList {
+    chat_id: String,
+}
+
+impl List for MessageList {
+    type Row = Message;
+    type Key = i64;
+    type Item = api::chat::v1::Message;
+
+    fn name(&self) -> String {
+        format!("messages?chat={}", self.chat_id)
+    }
+
+    async fn read(
+        &self,
+        connection: &mut Connection,
+        after: Option<i64>,
+        limit: usize,
+    ) -> QueryResult<Vec<Message>> {
+        Message::before(connection, &self.chat_id, after, limit).await
+    }
+
+    fn key(row: &Message) -> i64 {
+        row.position
+    }
+
+    fn convert(row: Message) -> Self::Item {
+        convert::message(&row)
+    }
 }
 
 pub(super) async fn subscribe(

@@ -4,15 +4,21 @@ use api::Reason;
 use api::chat::v1::{
     CreateScheduleRequest, CreateScheduleResponse, DeleteScheduleRequest, DeleteScheduleResponse,
     GetScheduleRequest, GetScheduleResponse, ListSchedulesRequest, ListSchedulesResponse,
-    RunScheduleRequest, RunScheduleResponse, Schedule as Wire, UpdateScheduleRequest,
+    RunScheduleRequest, RunScheduleResponse, Schedule as WireSchedule, UpdateScheduleRequest,
     UpdateScheduleResponse, schedule::When,
 };
-use database::types::Time;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use database::{Connection, types::Time};
+use diesel::{
+    QueryResult,
+    result::{DatabaseErrorKind, Error as DieselError},
+};
 use uuid::Uuid;
 use wire::Problem;
 
-use super::{convert, list::read_page};
+use super::{
+    convert,
+    list::{List, read_page},
+};
 use crate::{
     bus::{Bus, Topic},
     error::Error,
@@ -77,23 +83,49 @@ pub(super) async fn list(
     request: ListSchedulesRequest,
 ) -> Result<ListSchedulesResponse, Error> {
     let chat_id = validate::optional_text("chat_id", request.chat_id, validate::MAX_ID_CHARS)?;
-    let filter = format!("schedules?chat={}", chat_id.as_deref().unwrap_or_default());
     let connection = &mut store.connection().await?;
-    let read = async |after: Option<String>, limit| {
-        let after = after.unwrap_or_default();
-        Ok(Schedule::page(connection, chat_id.as_deref(), &after, limit).await?)
-    };
-    let key = |schedule: &Schedule| schedule.id.clone();
+    let list = ScheduleList { chat_id };
     let (schedules, next_page_token) =
-        read_page(request.page_size, &request.page_token, &filter, read, key, convert::schedule)
-            .await?;
+        read_page(&list, connection, request.page_size, &request.page_token).await?;
     if schedules.is_empty()
-        && let Some(chat_id) = chat_id
+        && let Some(chat_id) = list.chat_id
         && Chat::by_id(connection, &chat_id).await?.is_none()
     {
         return Err(Error::ChatNotFound(chat_id));
     }
     Ok(ListSchedulesResponse { schedules, next_page_token })
+}
+
+struct ScheduleList {
+    chat_id: Option<String>,
+}
+
+impl List for ScheduleList {
+    type Row = Schedule;
+    type Key = String;
+    type Item = WireSchedule;
+
+    fn name(&self) -> String {
+        format!("schedules?chat={}", self.chat_id.as_deref().unwrap_or_default())
+    }
+
+    async fn read(
+        &self,
+        connection: &mut Connection,
+        after: Option<String>,
+        limit: usize,
+    ) -> QueryResult<Vec<Schedule>> {
+        let after = after.unwrap_or_default();
+        Schedule::page(connection, self.chat_id.as_deref(), &after, limit).await
+    }
+
+    fn key(row: &Schedule) -> String {
+        row.id.clone()
+    }
+
+    fn convert(row: Schedule) -> Self::Item {
+        convert::schedule(row)
+    }
 }
 
 pub(super) async fn update(
@@ -206,7 +238,7 @@ fn when(schedule: &Schedule) -> Result<Option<When>, Problem> {
         ScheduleKind::Once => "schedule.once",
         ScheduleKind::Cron => "schedule.cron",
     };
-    let wire: Wire = convert::schedule(schedule.clone());
+    let wire: WireSchedule = convert::schedule(schedule.clone());
     wire.when.map(Some).ok_or_else(|| {
         let what =
             format!("the stored value '{}' cannot be read: give another", schedule.expression);
