@@ -7,16 +7,15 @@ mod ready;
 mod send;
 mod tail;
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::process::ExitCode;
 
 use access::BearerError;
 use clap::{
     Args, Parser, Subcommand,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use cli::{DatabaseArgs, HealthArgs, TelemetryArgs, TokenArgs, in_file, redacted, service_url};
+use cli::{DatabaseArgs, HealthArgs, TelemetryArgs, TokenArgs, in_file, redacted};
 use gate::Mode;
-use tonic::transport::Uri;
 
 use crate::{
     BusUrl, Config, Limits,
@@ -24,7 +23,7 @@ use crate::{
 };
 
 pub use chats::{CreateArgs, ListArgs};
-pub use client_args::{ChatTlsArgs, ChatTokenArgs, ClientArgs};
+pub use client_args::{ChatClientArgs, ClientArgs};
 pub use import::ImportArgs;
 pub use send::SendArgs;
 pub use tail::TailArgs;
@@ -91,24 +90,9 @@ pub enum ClientCommand {
     Import(ImportArgs),
 }
 
-cli::listener_tls_args!("CHAT");
+cli::listen_args!("CHAT", "127.0.0.1:50052");
 cli::access_args!("CHAT");
-cli::token_args!(SchemaTokenArgs, "SCHEMA", "schema-");
-cli::client_tls_args!(SchemaTlsArgs, "SCHEMA", "schema-");
-
-#[derive(Clone, Debug, Args)]
-pub struct ListenArgs {
-    /// Address to listen on
-    #[arg(
-        long = "listen",
-        env = "CHAT_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:50052"
-    )]
-    pub listen: SocketAddr,
-    #[command(flatten)]
-    pub tls: TlsArgs,
-}
+cli::client_args!(SchemaClientArgs, "schema", "SCHEMA", "schema-", "http://127.0.0.1:50051");
 
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
@@ -118,24 +102,10 @@ pub struct ServeArgs {
     pub listen: ListenArgs,
     #[command(flatten)]
     pub access: AccessArgs,
-    /// Address to serve Prometheus metrics on, at /metrics; over TLS if the service's own listener is.
-    /// Without it, metrics are not served
-    #[arg(long, env = "CHAT_METRICS_LISTEN", value_name = "ADDRESS")]
-    pub metrics_listen: Option<SocketAddr>,
-    /// URL of the schema service of the same database
-    #[arg(
-        long,
-        env = "SCHEMA_URL",
-        value_name = "URL",
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:50051",
-        value_parser = service_url()
-    )]
-    pub schema_url: Uri,
     #[command(flatten)]
-    pub schema_tls: SchemaTlsArgs,
+    pub metrics: MetricsArgs,
     #[command(flatten)]
-    pub schema_token: SchemaTokenArgs,
+    pub schema: SchemaClientArgs,
     /// Revision at which the gate opens. An open gate stays open while revisions are pending
     #[arg(long, env = "CHAT_GATE", value_name = "MODE", default_value = "head", value_parser = mode())]
     pub gate: Mode,
@@ -198,9 +168,9 @@ impl ServeArgs {
     pub fn config(&self) -> Result<Config, BearerError> {
         Ok(Config {
             database: self.database.url().clone(),
-            schema_url: self.schema_url.clone(),
-            schema_tls: self.schema_tls.files(),
-            schema_token: self.schema_token.bearer(&self.schema_url)?,
+            schema_url: self.schema.url.clone(),
+            schema_tls: self.schema.files(),
+            schema_token: self.schema.bearer()?,
             gate: self.gate,
             max_staleness: self.max_staleness.into(),
             notice: self.notice.into(),

@@ -45,7 +45,8 @@ async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     config.schema_tls.check()?;
     let ListenArgs { listen, tls } = &args.listen;
     let (tls, admission) = (tls.files(), args.access.admission(POLICY)?);
-    let listeners = Listeners::bind("chat", *listen, args.metrics_listen, tls, admission).await?;
+    let listeners =
+        Listeners::bind("chat", *listen, args.metrics.metrics_listen, tls, admission).await?;
     tracing::info!(url = %args.database.url(), "using database");
     if let Some(bus) = args.bus() {
         tracing::info!(url = %bus, "using bus");

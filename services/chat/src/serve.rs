@@ -105,7 +105,7 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let limits = config.limits;
     let size = limits.connections.get();
-    let database = Database::by_index(&config.database, "schemagate-chat", size);
+    let database = Database::with_index_scans(&config.database, "schemagate-chat", size);
     let gate = gate(&config, &database).await.map_err(Error::SchemaUrl)?;
     let drained = CancellationToken::new();
     let gate_task = tokio::spawn(gate.clone().run(drained.clone()));
@@ -199,7 +199,7 @@ async fn renew(database: Database, gate: Gate) {
         drop(identity(database.clone()).await);
         gate.opened().await;
         gate.closed().await;
-        database.renew();
+        database.reopen_connections();
     }
 }
 
@@ -231,7 +231,7 @@ async fn query_models(
             Err(error) if classify(&error) == ErrorClass::SchemaMismatch => Err(error),
             Err(error) => return Err(untried(&error)),
         };
-        database.renew();
+        database.reopen_connections();
     }
     Ok(refusal)
 }

@@ -38,11 +38,11 @@ impl Store {
     pub fn invalidate_on(&self, error: &Error) {
         match error.class() {
             Some(ErrorClass::SchemaMismatch) => {
-                self.database.renew();
+                self.database.reopen_connections();
                 self.gate.report_undefined();
             }
             // What broke one connection broke the others.
-            Some(ErrorClass::ConnectionLost) => self.database.renew(),
+            Some(ErrorClass::ConnectionLost) => self.database.reopen_connections(),
             Some(ErrorClass::Busy | ErrorClass::Other) | None => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Transactions over a connection of either database.
+//! Transactions on a connection of either database.
 
 use diesel::{
     QueryResult, SqliteConnection,
@@ -9,7 +9,7 @@ use diesel_async::{AnsiTransactionManager, TransactionManager as _};
 use super::{Connection, PostgresConnection};
 
 impl Connection {
-    /// Runs reads as of one moment: what others commit meanwhile is not seen.
+    /// Runs reads on one snapshot: commits of others in the meantime are not visible.
     ///
     /// # Errors
     /// Those of `read`, and of the database.
@@ -19,12 +19,12 @@ impl Connection {
     ) -> QueryResult<R> {
         self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "BEGIN").await?;
         let result = read(self).await;
-        // It changed nothing, so that there is nothing to commit.
+        // Nothing was written.
         self.rollback().await?;
         result
     }
 
-    /// Runs writes that are committed together, or not at all.
+    /// Runs writes in one transaction, and rolls it back on an error.
     ///
     /// # Errors
     /// Those of `work`, and of the database.
@@ -32,7 +32,7 @@ impl Connection {
         &mut self,
         work: impl AsyncFnOnce(&mut Self) -> QueryResult<R>,
     ) -> QueryResult<R> {
-        // SQLite's would else begin as a reader's, and could not become a writer's any more.
+        // A deferred transaction of SQLite begins as a reader, and becoming a writer may then fail.
         self.begin("BEGIN", "BEGIN IMMEDIATE").await?;
         match work(self).await {
             Ok(result) => self.commit().await.map(|()| result),

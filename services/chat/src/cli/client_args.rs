@@ -9,8 +9,8 @@ use api::{
     },
 };
 use clap::Args;
-use cli::{Connection, Failure, Output, connect, service_url};
-use tonic::{Code, transport::Uri};
+use cli::{Connection, Failure, Output};
+use tonic::Code;
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
@@ -18,27 +18,14 @@ use uuid::Uuid;
 const UNREACHABLE_ADVICE: &str = "start it: chat serve --database-url postgres://user@host/database\n  \
      or give its URL: --chat-url http://host:50052, or CHAT_URL";
 
-cli::client_tls_args!(ChatTlsArgs, "CHAT", "");
-cli::token_args!(ChatTokenArgs, "CHAT", "");
+cli::client_args!(ChatClientArgs, "chat", "CHAT", "", "http://127.0.0.1:50052");
 
 pub(super) type Client = ChatServiceClient<Connection>;
 
 #[derive(Clone, Debug, Args)]
 pub struct ClientArgs {
-    /// URL of the chat service
-    #[arg(
-        long,
-        env = "CHAT_URL",
-        value_name = "URL",
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:50052",
-        value_parser = service_url()
-    )]
-    pub chat_url: Uri,
     #[command(flatten)]
-    pub tls: ChatTlsArgs,
-    #[command(flatten)]
-    pub token: ChatTokenArgs,
+    pub service: ChatClientArgs,
     #[command(flatten)]
     pub output: Output,
 }
@@ -54,8 +41,7 @@ impl ClientArgs {
     }
 
     pub(super) async fn connect(&self) -> Result<Connection, Failure> {
-        let bearer = self.token.bearer(&self.chat_url)?;
-        connect("chat", &self.chat_url, self.tls.files(), bearer).await
+        self.service.connect().await
     }
 
     pub(super) async fn client(&self) -> Result<Client, Failure> {
