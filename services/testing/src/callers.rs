@@ -50,28 +50,41 @@ pub fn token(name: &str) -> String {
     format!("sgt_planted-secret-of-{name}")
 }
 
-/// Calls a method by its path, with a message that has no field set, and hears no more than that
-/// it was let in: every method can be called so, streams too.
+/// Calls a method by its path with an empty message: every method can be called so, streams too.
+/// Returns as soon as the service has admitted or refused the call.
 ///
 /// # Errors
-/// As the service says.
+/// The service refuses the call.
 pub async fn call(channel: Channel, path: &str, caller: Option<&str>) -> Result<(), Status> {
-    let mut grpc = Grpc::new(channel);
-    grpc.ready().await.map_err(|error| Status::unknown(error.to_string()))?;
-    let request = as_caller(caller, ());
-    let path: PathAndQuery = path.parse().expect("a path");
-    let mut answers =
-        grpc.server_streaming(request, path, ProstCodec::<(), ()>::default()).await?.into_inner();
-    // A stream that goes on for ever has nothing to say at first, or says it at once.
-    let first = tokio::time::timeout(std::time::Duration::from_millis(300), answers.message());
-    first.await.map_or(Ok(()), |first| first.map(drop))
+    call_with_token(channel, path, caller.map(token).as_deref()).await
 }
 
-/// A request of a caller's, or of nobody's.
+/// [`call`] with a token in place of a caller's name.
+///
+/// # Errors
+/// The service refuses the call.
+pub async fn call_with_token(
+    channel: Channel,
+    path: &str,
+    token: Option<&str>,
+) -> Result<(), Status> {
+    let mut grpc = Grpc::new(channel);
+    grpc.ready().await.map_err(|error| Status::unknown(error.to_string()))?;
+    let path: PathAndQuery = path.parse().expect("a path");
+    // A refusal has no body: it arrives in place of the response's headers.
+    let request = with_token(token, ());
+    grpc.server_streaming(request, path, ProstCodec::<(), ()>::default()).await.map(drop)
+}
+
+/// A request of a caller, or without a token.
 pub fn as_caller<T>(caller: Option<&str>, message: T) -> Request<T> {
+    with_token(caller.map(token).as_deref(), message)
+}
+
+fn with_token<T>(token: Option<&str>, message: T) -> Request<T> {
     let mut request = Request::new(message);
-    if let Some(name) = caller {
-        let header = format!("Bearer {}", token(name)).parse().expect("a header");
+    if let Some(token) = token {
+        let header = format!("Bearer {token}").parse().expect("a header");
         request.metadata_mut().insert("authorization", header);
     }
     request

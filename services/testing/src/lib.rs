@@ -34,7 +34,7 @@ mod template;
 mod wait;
 
 pub use authority::{Authority, Identity};
-pub use callers::{CallersFile, as_caller, call, token};
+pub use callers::{CallersFile, as_caller, call, call_with_token, token};
 pub use clients::{channel, current, downgrade, health, secure_channel, upgrade};
 pub use database::{Backend, TestDatabase};
 pub use macro_rules_attribute::apply;
@@ -52,17 +52,18 @@ pub use wait::{DEADLINE, eventually};
 #[macro_export]
 macro_rules! both {
     ($(#[$attribute:meta])* async fn $name:ident($backend:ident: $type:ty) $body:block) => {
-        $(#[$attribute])*
         #[cfg(test)]
         async fn $name($backend: $type) $body
 
         #[cfg(test)]
         mod $name {
+            $(#[$attribute])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
                 super::$name($crate::Backend::Postgres).await;
             }
 
+            $(#[$attribute])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
                 super::$name($crate::Backend::Sqlite).await;

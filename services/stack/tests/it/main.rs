@@ -1,7 +1,9 @@
 //! The whole path, with the real binaries, on both databases.
 #![cfg(test)]
 
+mod compatibility;
 mod dependents;
+mod endless;
 #[path = "../../benches/figures/mod.rs"]
 #[expect(dead_code, reason = "the benchmarks use the rest")]
 mod figures;
@@ -10,6 +12,7 @@ mod killed;
 mod leaks;
 mod load;
 mod main_job;
+mod migrations;
 mod mutual;
 mod one_command;
 mod privileges;

@@ -1,17 +1,17 @@
 //! A rolling release under load: a schema service with one revision more, its upgrade, its
 //! restart and its sudden death, and then each replica of the chat service in turn.
 
-use std::{collections::BTreeSet, fs, net::SocketAddr, path::Path, time::SystemTime};
+use std::{collections::BTreeSet, net::SocketAddr, time::SystemTime};
 
 use api::{
     chat::v1::{Chat, CreateChatRequest, chat_service_client::ChatServiceClient},
     gate::v1::{ReadinessRequest, readiness_service_client::ReadinessServiceClient},
 };
-use tempfile::TempDir;
 use testing::{Backend, Process, TestDatabase, apply, both, channel, current, eventually, upgrade};
 
 use crate::{
     load::Load,
+    migrations::Migrations,
     services::{binary, chat, schema},
 };
 
@@ -36,7 +36,7 @@ async fn a_rolling_release_fails_no_call(backend: Backend) {
     load.phase("a schema service with one revision more takes the place of the old one");
     assert!(old.terminate().await.success());
     let migrations = with_one_more(backend);
-    let mut schema = newer(&database, address, migrations.path());
+    let mut schema = newer(&database, address, &migrations);
     schema.address("schema").await;
     let state = current(address).await;
     assert_eq!(state.pending.len(), 1, "{state:?}");
@@ -91,39 +91,24 @@ async fn a_rolling_release_fails_no_call(backend: Backend) {
 }
 
 /// A schema service at an address, with these revisions.
-fn newer(database: &TestDatabase, address: SocketAddr, migrations: &Path) -> Process {
-    let (address, migrations) = (address.to_string(), migrations.to_str().unwrap());
+fn newer(database: &TestDatabase, address: SocketAddr, migrations: &Migrations) -> Process {
+    let address = address.to_string();
     let env = [
         ("DATABASE_URL", database.url()),
         ("SCHEMA_LISTEN", &address),
-        ("SCHEMA_MIGRATIONS_DIR", migrations),
+        ("SCHEMA_MIGRATIONS_DIR", migrations.path()),
     ];
     Process::start(binary("schema"), &["serve"], &env)
 }
 
-/// The built-in revisions, and one that adds a column which no build asks for.
-fn with_one_more(backend: Backend) -> TempDir {
-    let dialect = match backend {
-        Backend::Postgres => "postgres",
-        Backend::Sqlite => "sqlite",
-    };
-    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations").join(dialect);
-    let directory = tempfile::tempdir().unwrap();
-    for revision in fs::read_dir(built_in).unwrap() {
-        let revision = revision.unwrap();
-        let copy = directory.path().join(revision.file_name());
-        fs::create_dir(&copy).unwrap();
-        for file in fs::read_dir(revision.path()).unwrap() {
-            let file = file.unwrap();
-            fs::copy(file.path(), copy.join(file.file_name())).unwrap();
-        }
-    }
-    let more = directory.path().join("9999_expand");
-    fs::create_dir(&more).unwrap();
-    fs::write(more.join("up.sql"), "alter table chats add column topic text;\n").unwrap();
-    fs::write(more.join("down.sql"), "alter table chats drop column topic;\n").unwrap();
-    fs::write(more.join("metadata.toml"), "run_in_transaction = true\n").unwrap();
-    directory
+/// The built-in revisions, and one that adds a column which no build requires.
+fn with_one_more(backend: Backend) -> Migrations {
+    Migrations::built_in(backend).with(
+        "9999_expand",
+        "run_in_transaction = true\n",
+        "alter table chats add column topic text;\n",
+        "alter table chats drop column topic;\n",
+    )
 }
 
 async fn a_chat(address: SocketAddr) -> String {
