@@ -58,8 +58,9 @@ async fn refused(chat: &Server) {
 #[ignore = "needs the old binaries: .ci/compatibility runs it"]
 async fn an_open_gate_stays_open_while_the_schema_server_is_replaced(backend: Backend) {
     for build in Build::BOTH {
-        let database = backend.at_head().await;
+        let database = backend.empty().await;
         let mut schema = build.schema(&database).await;
+        upgrade(schema.address, "head").await.unwrap();
         let chat = build.chat(&database, &schema).await;
         chat.gate_is(true).await;
         assert!(schema.process.terminate().await.success());
@@ -110,6 +111,7 @@ async fn page_tokens_and_cursors_of_either_continue_at_the_other(backend: Backen
         let Replicas { schema, one, other } = &replicas;
         // Operations and revisions are listed by schema servers, so one of each build.
         let second = first.other().schema(&database).await;
+        downgrade(second.address, "-1").await.unwrap();
         upgrade(schema.address, "head").await.unwrap();
         downgrade(second.address, "-1").await.unwrap();
         upgrade(schema.address, "head").await.unwrap();

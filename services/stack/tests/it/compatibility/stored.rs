@@ -14,6 +14,7 @@ use testing::{Backend, TestDatabase, apply, both, channel, current, downgrade, r
 
 use super::{
     Build::Current,
+    commands::documents,
     content::Worker,
     directory, fixture,
     lists::{Kept, List, Servers, subscribe},
@@ -259,7 +260,7 @@ async fn the_variables_of_a_compose_deployment_are_read() {
         let variables = variables(&compose);
         assert!(variables.len() > 4, "{variables:?}");
         for (name, _) in variables {
-            assert!(help.contains(&format!("[env: {name}=")), "{file} sets {name}: not in --help");
+            assert!(documents(&help, name), "{file} sets {name}: not in --help");
         }
     }
 
