@@ -9,16 +9,12 @@ mod tail;
 
 use std::{net::SocketAddr, process::ExitCode};
 
+use access::BearerError;
 use clap::{
     Args, Parser, Subcommand,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use common::{
-    access::{BearerError, TokenArgs},
-    cli::{DatabaseArgs, in_file, service_url, unrepeated},
-    health::HealthArgs,
-    telemetry::TelemetryArgs,
-};
+use cli::{DatabaseArgs, HealthArgs, TelemetryArgs, TokenArgs, in_file, redacted, service_url};
 use gate::Mode;
 use tonic::transport::Uri;
 
@@ -96,10 +92,10 @@ pub enum Ask {
     Import(ImportArgs),
 }
 
-common::listener_tls_args!("CHAT");
-common::access_args!("CHAT");
-common::token_args!(SchemaTokenArgs, "SCHEMA", "schema-");
-common::client_tls_args!(SchemaTlsArgs, "SCHEMA", "schema-");
+cli::listener_tls_args!("CHAT");
+cli::access_args!("CHAT");
+cli::token_args!(SchemaTokenArgs, "SCHEMA", "schema-");
+cli::client_tls_args!(SchemaTlsArgs, "SCHEMA", "schema-");
 
 /// Where the service is.
 #[derive(Clone, Debug, Args)]
@@ -170,7 +166,7 @@ pub struct ServeArgs {
         env = "CHAT_BUS",
         hide_env_values = true,
         value_name = "URL",
-        value_parser = unrepeated::<BusUrl>()
+        value_parser = redacted::<BusUrl>()
     )]
     pub bus: Option<BusUrl>,
     /// A file that holds it, and nothing else: for orchestrators that hand out secrets as files.

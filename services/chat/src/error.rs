@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use common::{database::Unavailable, status::Problem};
+use database::Unavailable;
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 use tonic::{Code, Status};
+use wire::Problem;
 
 use crate::limits::SOON;
 
@@ -143,7 +144,7 @@ impl Error {
                 Problem::new(Code::AlreadyExists, "JID_TAKEN", text).with("jid", jid)
             }
             Self::Unavailable(error) => {
-                tracing::warn!(error = common::database::chain(&error), "no database");
+                tracing::warn!(error = wire::error_chain(&error), "no database");
                 Problem::new(
                     Code::Unavailable,
                     "DATABASE_UNAVAILABLE",
@@ -196,7 +197,7 @@ impl Fault {
 
     fn into_problem(self, error: &diesel::result::Error) -> Problem {
         let unavailable = |reason, text| {
-            tracing::warn!(error = common::database::chain(error), reason);
+            tracing::warn!(error = wire::error_chain(error), reason);
             Problem::new(Code::Unavailable, reason, text).retry_after(RETRY)
         };
         match self {
@@ -210,7 +211,7 @@ impl Fault {
                 "the database's schema is not the one that this service needs; the gate looks again",
             ),
             Self::Bug => {
-                tracing::error!(error = common::database::chain(error), "a query failed");
+                tracing::error!(error = wire::error_chain(error), "a query failed");
                 Problem::internal()
             }
         }

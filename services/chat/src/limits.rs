@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use common::status::Problem;
 use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Either},
@@ -16,6 +15,7 @@ use futures_util::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Status, body::Body, codegen::http, server::NamedService};
 use tower::Service;
+use wire::Problem;
 
 use crate::rpc;
 

@@ -7,18 +7,14 @@ use chat::{
     cli::{Cli, Command, ListenArgs, ServeArgs},
 };
 use clap::Parser as _;
-use common::{
-    database::chain,
-    health,
-    server::{self, Listeners},
-    telemetry,
-};
+use transport::{Listeners, health};
+use wire::error_chain;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = async {
-        telemetry::init(&cli.telemetry)?;
+        cli::init_logging(&cli.telemetry)?;
         match cli.command {
             Command::Serve(args) => serve(args).await?,
             Command::Health { here, asked } => {
@@ -32,14 +28,14 @@ async fn main() -> ExitCode {
     match result.await {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("chat: {}", chain(error.as_ref()));
+            eprintln!("chat: {}", error_chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }
 }
 
 async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
-    let asked_to_end = server::asked_to_end()?;
+    let asked_to_end = transport::shutdown_signal()?;
     let config = args.config()?;
     config.schema_tls.check()?;
     let ListenArgs { listen, tls } = &args.here;

@@ -2,34 +2,29 @@
 
 use std::{sync::Arc, time::Duration};
 
+use access::Bearer;
 use api::chat::v1::{
     bot_service_server::{self, BotServiceServer},
     chat_service_server::{self, ChatServiceServer},
     schedule_service_server::{self, ScheduleServiceServer},
 };
-use common::{
-    access::{Bearer, Reflection},
-    database::{Database, DatabaseUrl, chain},
-    metrics::Exporter,
-    server::{self, Listeners},
-    tls::{ClientFiles, Connector},
-};
+use database::{Database, DatabaseUrl};
 use gate::{Gate, Mode, ProofError};
+use tls::{ClientFiles, Connector};
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    service::Routes,
-    transport::{self, Uri},
-};
+use tonic::{service::Routes, transport::Uri};
+use transport::{Listeners, Reflection, metrics::Exporter};
+use wire::error_chain;
 
 use crate::{
-    bots::{desk::Desk, fanout::FanOut},
-    bus::{Bus, BusUrl, Topic, nats::Link},
+    bots::{dispatcher::DeliveryDispatcher, fanout::Fanout},
+    bus::{Bus, BusUrl, NatsLink, Topic},
     error::Fault,
     limits::{Limited, Limits, Room},
     messages::{feed::Feed, writer::Writer},
     models::{self, BUILT_WITH, REQUIRES},
     rpc::{Bots, Chats, Schedules},
-    schedules::runner::Runner,
+    schedules::runner::ScheduleRunner,
     store::Store,
 };
 
@@ -98,13 +93,13 @@ impl Config {
 pub enum Error {
     /// The schema service's URL cannot be called.
     #[error("the schema service's URL cannot be called")]
-    SchemaUrl(#[source] transport::Error),
+    SchemaUrl(#[source] tonic::transport::Error),
     /// The descriptors for reflection cannot be read.
     #[error("reflection cannot be built")]
     Reflection(#[from] tonic_reflection::server::Error),
     /// The listener failed.
     #[error("the server failed")]
-    Serve(#[source] transport::Error),
+    Serve(#[source] tonic::transport::Error),
 }
 
 /// Serves on its listeners until `stopping`. The gate is closed until the schema service says that
@@ -129,21 +124,22 @@ pub async fn serve(
     let store = Store::new(database.clone(), gate.clone());
     let bus = Bus::new();
     let feed = Feed::new(store.clone());
-    let feeding = tokio::spawn(feed.clone().run(bus.listen(Topic::Messages)));
+    let feeding = tokio::spawn(feed.clone().run(bus.subscribe(Topic::Messages)));
     let (writer, writing) = Writer::start(store.clone(), bus.clone(), limits.queue.get());
     let calls = Room::new("calls", limits.requests);
     let streams = Room::new("streams", limits.streams);
-    let runner = Runner::new(store.clone(), bus.clone());
-    let running = tokio::spawn(runner.run(bus.listen(Topic::Schedules)));
+    let runner = ScheduleRunner::new(store.clone(), bus.clone());
+    let running = tokio::spawn(runner.run(bus.subscribe(Topic::Schedules)));
     let schedules = Schedules::new(store.clone(), writer.clone(), bus.clone());
-    let desk = Arc::new(Desk::new(store.clone(), bus.clone(), limits.bot_failures));
-    let fan_out = FanOut::new(store.clone(), Arc::clone(&desk));
-    let fanning = tokio::spawn(fan_out.clone().run(bus.listen(Topic::Messages)));
-    let bots = Bots::new(store.clone(), Arc::clone(&desk), fan_out, streams.clone());
+    let dispatcher =
+        Arc::new(DeliveryDispatcher::new(store.clone(), bus.clone(), limits.bot_failures));
+    let fanout = Fanout::new(store.clone(), Arc::clone(&dispatcher));
+    let fanning = tokio::spawn(fanout.clone().run(bus.subscribe(Topic::Messages)));
+    let bots = Bots::new(store.clone(), Arc::clone(&dispatcher), fanout, streams.clone());
     let bots = BotServiceServer::new(bots);
     let chats = ChatServiceServer::new(Chats::new(store, writer, feed, streams));
     let mut routes = Routes::builder();
-    server::add_reflection(&mut routes, config.reflection)?;
+    transport::add_reflection(&mut routes, config.reflection)?;
     routes.add_service(gate.health_service());
     routes.add_service(gate.readiness_service());
     routes.add_service(gate.guard(Limited::new(chats, calls.clone())));
@@ -151,7 +147,7 @@ pub async fn serve(
     routes.add_service(gate.guard(Limited::new(ScheduleServiceServer::new(schedules), calls)));
     let mut exporter = Exporter::default();
     gate.register(&mut exporter.registry);
-    let link = config.bus.map(|url| Link::new(bus, url, database));
+    let link = config.bus.map(|url| NatsLink::new(bus, url, database));
     let linking = link.map(|link| {
         link.register(&mut exporter.registry);
         tokio::spawn(link.run())
@@ -164,10 +160,10 @@ pub async fn serve(
         running.abort();
         fanning.abort();
     };
-    let served = server::serve(listeners, routes.routes(), exporter, ending).await;
+    let served = transport::serve(listeners, routes.routes(), exporter, ending).await;
     // It stores what was handed in, and ends with the services that hold its handles.
     let _ = writing.await;
-    desk.close().await;
+    dispatcher.drain().await;
     for task in [Some(feeding), Some(renewing), linking].into_iter().flatten() {
         task.abort();
     }
@@ -177,7 +173,7 @@ pub async fn serve(
     served.map_err(Error::Serve)
 }
 
-async fn gate(config: &Config, database: &Database) -> Result<Gate, transport::Error> {
+async fn gate(config: &Config, database: &Database) -> Result<Gate, tonic::transport::Error> {
     let connector = Connector::new(config.schema_tls.clone());
     let token = config.schema_token.clone();
     let builder = Gate::builder("chat", config.schema_url.clone())?
@@ -239,7 +235,7 @@ async fn answer(database: &Database) -> Result<Result<(), diesel::result::Error>
     let mut refusal = Ok(());
     for _ in 0..2 {
         let mut connection = database.connection().await.map_err(|error| untried(&error))?;
-        refusal = match models::answer(&mut connection).await {
+        refusal = match models::probe_columns(&mut connection).await {
             Ok(()) => return Ok(Ok(())),
             Err(error) if Fault::of(&error) == Fault::Schema => Err(error),
             Err(error) => return Err(untried(&error)),
@@ -250,5 +246,5 @@ async fn answer(database: &Database) -> Result<Result<(), diesel::result::Error>
 }
 
 fn untried(error: &dyn std::error::Error) -> ProofError {
-    ProofError::Untried(chain(error))
+    ProofError::Untried(error_chain(error))
 }

@@ -1,12 +1,12 @@
-//! What every rpc works with: the database, and the gate, which must hear of a schema that moved.
+//! What every rpc and task works with: the database, and the gate in front of it.
 
-use common::database::{Connection, Database};
+use database::{Connection, Database};
 use gate::Gate;
 use tonic::{Response, Status};
 
 use crate::error::{Error, Fault};
 
-/// The database behind the gate. Its clones are the same one.
+/// The database behind the gate. Clones share it.
 #[derive(Clone)]
 pub struct Store {
     database: Database,
@@ -14,29 +14,28 @@ pub struct Store {
 }
 
 impl Store {
-    /// The rpcs' side of a database and of the gate in front of them.
     pub const fn new(database: Database, gate: Gate) -> Self {
         Self { database, gate }
     }
 
-    /// A connection of the pool's.
     pub async fn connection(&self) -> Result<Connection, Error> {
         Ok(self.database.connection().await?)
     }
 
-    /// What a call came to, as the client reads it.
+    /// The response of a call.
     pub fn reply<T>(&self, result: Result<T, Error>) -> Result<Response<T>, Status> {
         result.map(Response::new).map_err(|error| self.refuse(error))
     }
 
-    /// An error, as the client reads it.
+    /// The status of a call that failed.
     pub fn refuse(&self, error: Error) -> Status {
-        self.heed(&error);
+        self.invalidate_on(&error);
         error.into_status()
     }
 
-    /// Does what a refusal by the database asks for.
-    pub fn heed(&self, error: &Error) {
+    /// Discards what an error shows to be invalid: pooled connections, and the gate's proof of the
+    /// schema.
+    pub fn invalidate_on(&self, error: &Error) {
         match error.fault() {
             Some(Fault::Schema) => {
                 self.database.renew();
@@ -48,7 +47,6 @@ impl Store {
         }
     }
 
-    /// The gate in front of the rpcs.
     pub const fn gate(&self) -> &Gate {
         &self.gate
     }

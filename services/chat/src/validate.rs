@@ -1,11 +1,8 @@
 //! What fields of a request must be. Every refusal names the field by its path.
 
-use common::{
-    convert,
-    database::types::{Json, Time},
-    status::Problem,
-};
+use database::types::{Json, Time};
 use prost_types::{FieldMask, Struct, Timestamp};
+use wire::{Problem, convert};
 
 use uuid::Uuid;
 

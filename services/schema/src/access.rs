@@ -1,6 +1,6 @@
 //! Who may do what: every method that this service has, and the roles that may call it.
 
-use common::access::{Policy, Role, Rule, shared};
+use access::{Policy, Role, Rule, shared};
 
 /// Looks.
 const READER: &[Role] = &["reader", "operator", "admin"];
@@ -31,13 +31,13 @@ fn rule(path: &str) -> Option<Rule> {
 
 #[cfg(test)]
 mod tests {
-    use common::access::ours;
+    use access::method_paths;
 
     use super::*;
 
     #[test]
     fn every_method_has_its_rule_and_nothing_else_does() {
-        let paths = ours(&["schema.v1"]);
+        let paths = method_paths(&["schema.v1"]);
         assert!(paths.contains(&"/schema.v1.SchemaService/Downgrade".to_owned()), "{paths:?}");
         for path in paths {
             assert!(rule(&path).is_some(), "{path} has no rule: say who may call it");

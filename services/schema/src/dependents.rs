@@ -10,17 +10,14 @@
 use std::time::Duration;
 
 use api::schema::v1::Dependent;
-use common::{
-    convert::timestamp,
-    database::{Connection, types::Time},
-    with_conn,
-};
+use database::{Connection, types::Time, with_conn};
 use diesel::{
     QueryResult,
     sql_types::{BigInt, Integer, Text},
 };
 use diesel_async::RunQueryDsl;
 use serde::Deserialize;
+use wire::convert::timestamp;
 
 /// How long a lease lasts without a renewal: a server that dies is not heard of any more, and its
 /// dependents have found another one by then.

@@ -2,8 +2,9 @@
 
 mod problem;
 
-use common::database::{self, Unavailable, chain};
+use database::Unavailable;
 use diesel::result::{DatabaseErrorKind, Error};
+use wire::error_chain;
 
 pub use self::problem::target_problem;
 use crate::{
@@ -177,7 +178,7 @@ impl From<ReadError> for OperationError {
     fn from(error: ReadError) -> Self {
         match error.refusal() {
             Some(words) => Self::Unreadable(words.into()),
-            None => Self::Unreachable { cause: chain(&error) },
+            None => Self::Unreachable { cause: error_chain(&error) },
         }
     }
 }

@@ -7,10 +7,7 @@ mod rows;
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::schema::v1::Dependent;
-use common::{
-    database::{Connection, types::Time},
-    with_conn,
-};
+use database::{Connection, types::Time, with_conn};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde::Deserialize;

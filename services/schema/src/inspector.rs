@@ -7,13 +7,11 @@ use std::{
 };
 
 use api::schema::v1::Drift;
-use common::{
-    convert::timestamp,
-    database::{Connection, chain, types::Time},
-};
+use database::{Connection, types::Time};
 use diesel::QueryResult;
 use diesel_async::SimpleAsyncConnection as _;
 use tokio::time::Instant;
+use wire::{convert::timestamp, error_chain};
 
 use crate::{
     catalog::{Catalog, Promises, compare, nearest},
@@ -86,7 +84,10 @@ impl Inspector {
             // Somebody was faster: what was seen is of another schema.
             Ok(_) => Finding::default(),
             Err(error) => {
-                tracing::warn!(error = chain(&error), "the live catalog could not be looked at");
+                tracing::warn!(
+                    error = error_chain(&error),
+                    "the live catalog could not be looked at"
+                );
                 let drift = known.and_then(|look| look.drift);
                 self.remember(subject, drift.clone(), RETRY);
                 drift.into()
@@ -195,7 +196,7 @@ async fn look(connection: &mut Connection, line: &Line) -> QueryResult<(History,
 
 #[cfg(test)]
 mod tests {
-    use common::database::Database;
+    use database::Database;
     use testing::{Backend, TestDatabase, apply, both};
 
     use super::*;

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use api::schema::v1::Dependent;
-use common::database::chain;
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use wire::error_chain;
 
 use crate::{
     dependents::{self, RENEWAL},
@@ -130,7 +130,10 @@ impl Keeper {
         result
             .inspect_err(|error| {
                 let name = dependents::name(&self.dependent);
-                tracing::warn!(error = chain(error), "the lease of {name} could not be written");
+                tracing::warn!(
+                    error = error_chain(error),
+                    "the lease of {name} could not be written"
+                );
             })
             .ok()
     }

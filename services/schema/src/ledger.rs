@@ -6,11 +6,9 @@
 mod forced;
 mod stamp;
 
-use common::{
-    database::{
-        Connection,
-        types::{Instant, Time},
-    },
+use database::{
+    Connection,
+    types::{Instant, Time},
     with_conn,
 };
 use diesel::prelude::*;

@@ -8,13 +8,14 @@ use std::{
 };
 
 use api::schema::v1::{SchemaState, Status};
-use common::{database::chain, metrics::Exporter};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet},
     metrics::{MetricType, counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
+use transport::metrics::Exporter;
+use wire::error_chain;
 
 use crate::{engine::Direction, observer::Observer};
 
@@ -101,7 +102,7 @@ async fn look(observer: &Observer) -> Option<SchemaState> {
     match tokio::time::timeout(PATIENCE, observer.current()).await {
         Ok(Ok(state)) => Some(state),
         Ok(Err(error)) => {
-            tracing::warn!(error = chain(&error), "a scrape could not read the database");
+            tracing::warn!(error = error_chain(&error), "a scrape could not read the database");
             None
         }
         Err(_) => {

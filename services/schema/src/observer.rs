@@ -10,13 +10,14 @@ use std::{
 };
 
 use api::schema::v1::{Backend, Drift, Operation, SchemaState};
-use common::database::{Connection, Database, DatabaseUrl, Unavailable, chain};
+use database::{Connection, Database, DatabaseUrl, Unavailable};
 use diesel::QueryResult;
 use tokio::{
     sync::{Mutex, Notify, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use wire::error_chain;
 
 use crate::{
     engine::Engine,
@@ -153,7 +154,7 @@ impl Observer {
         let begun = Instant::now();
         let state = self.look(begun, &mut last.tables).await;
         last.ended = Instant::now();
-        last.failure = state.as_ref().err().map(|error| (begun, chain(error)));
+        last.failure = state.as_ref().err().map(|error| (begun, error_chain(error)));
         if state.is_err() {
             *self.known_identity() = None;
         }
@@ -284,7 +285,7 @@ impl Observer {
                 continue;
             }
             if let Err(error) = self.current().await {
-                tracing::warn!(error = chain(&error), "the database cannot be read");
+                tracing::warn!(error = error_chain(&error), "the database cannot be read");
             }
         }
     }

@@ -6,7 +6,7 @@ use api::schema::v1::{
     ListOperationsRequest, ListOperationsResponse, ListRevisionsRequest, ListRevisionsResponse,
     Revision,
 };
-use common::{convert::timestamp, page};
+use wire::{convert::timestamp, page};
 
 use crate::{history::History, line::Line, observer::Observer};
 use tonic::Status;

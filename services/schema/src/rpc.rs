@@ -2,6 +2,7 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use access::{actor, require};
 use api::schema::v1::{
     CurrentRequest, CurrentResponse, Dependent, DowngradeRequest, DowngradeResponse,
     ListOperationsRequest, ListOperationsResponse, ListRevisionsRequest, ListRevisionsResponse,
@@ -9,15 +10,11 @@ use api::schema::v1::{
     StampResponse, UpgradeRequest, UpgradeResponse, VerifyRequest, VerifyResponse, WatchRequest,
     WatchResponse, plan_request, schema_service_server::SchemaService,
 };
-use common::{
-    access::{actor, require},
-    convert,
-    status::Problem,
-};
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Extensions, Request, Response, Status};
 use uuid::Uuid;
+use wire::{Problem, convert};
 
 use crate::{
     access::ADMIN,

@@ -3,15 +3,12 @@
 use std::{fs::OpenOptions, io, path::PathBuf, sync::Arc, time::Duration};
 
 use api::schema::v1::schema_service_server::{SERVICE_NAME, SchemaServiceServer};
-use common::{
-    access::Reflection,
-    database::{Database, DatabaseUrl},
-    server::{self, Listeners},
-};
+use database::{Database, DatabaseUrl};
 use revisions::Revision;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, service::Routes};
 use tonic_health::ServingStatus;
+use transport::{Listeners, Reflection};
 
 use crate::{
     catalog::{self, PromiseError, Promises},
@@ -115,7 +112,7 @@ pub async fn serve(
     health.set_service_status(SERVICE_NAME, ServingStatus::Serving).await;
     let exporter = metrics::exporter(&observer, operations.counts());
     let mut routes = Routes::builder();
-    server::add_reflection(&mut routes, config.reflection)?;
+    transport::add_reflection(&mut routes, config.reflection)?;
     routes.add_service(health_service);
     routes.add_service(SchemaServiceServer::new(Service::new(
         observer,
@@ -135,7 +132,7 @@ pub async fn serve(
             tracing::warn!("an operation has not ended after {limit:?}; it is left");
         }
     };
-    let served = server::serve(listeners, routes.routes(), exporter, ending).await;
+    let served = transport::serve(listeners, routes.routes(), exporter, ending).await;
     // It ends with `stopping`, and never fails.
     let _ = watching.await;
     Ok(served?)

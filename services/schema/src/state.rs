@@ -1,7 +1,8 @@
 //! The state of the schema: what is held against what is applied, in the contract's words.
 
 use api::schema::v1::{Backend, Operation, SchemaState, Status, operation};
-use common::{convert::timestamp, database::types::Time};
+use database::types::Time;
+use wire::convert::timestamp;
 
 use crate::{history::History, inspector::Finding, ledger, line::Line};
 
@@ -202,7 +203,7 @@ pub fn half_done(at: &ledger::Position) -> String {
 
 /// `upgrade from 0001 to 0003 by anonymous, since 2026-01-01T00:00:00Z`.
 pub fn describe(operation: &Operation) -> String {
-    let since = operation.started_at.and_then(common::convert::time);
+    let since = operation.started_at.and_then(wire::convert::time);
     format!(
         "{} from {} to {} by {}, since {}",
         kind_words(operation.kind()),

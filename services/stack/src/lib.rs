@@ -6,7 +6,8 @@ use std::{io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration}
 
 use api::gate::v1::{ReadinessRequest, readiness_service_client::ReadinessServiceClient};
 use clap::Parser;
-use common::{database::DatabaseUrl, server, telemetry::TelemetryArgs};
+use cli::TelemetryArgs;
+use database::DatabaseUrl;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
@@ -65,11 +66,11 @@ pub enum Error {
 /// An address is taken, or a service fails.
 pub async fn run(args: Args, stopping: CancellationToken) -> Result<(), Error> {
     let database = DatabaseUrl::Sqlite { path: args.file, read_only: false };
-    let schema_listener = server::bind(args.schema_listen).await?;
-    let chat_listener = server::bind(args.chat_listen).await?;
+    let schema_listener = transport::bind(args.schema_listen).await?;
+    let chat_listener = transport::bind(args.chat_listen).await?;
     let chat_address = chat_listener.local_addr()?;
-    server::announce("schema", &schema_listener)?;
-    server::announce("chat", &chat_listener)?;
+    transport::announce("schema", &schema_listener)?;
+    transport::announce("chat", &chat_listener)?;
 
     let schema_config = schema::Config {
         step_grace: schema::STEP_GRACE,

@@ -2,12 +2,13 @@
 
 use std::{fs, path::PathBuf};
 
-use common::tls::{ClientFiles, ListenerFiles};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
 };
 use tempfile::TempDir;
+use tls::ClientFiles;
+use transport::ListenerFiles;
 use uuid::Uuid;
 
 /// An authority; its files are gone with it.

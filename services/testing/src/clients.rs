@@ -6,7 +6,7 @@ use api::schema::v1::{
     CurrentRequest, DowngradeRequest, Event, SchemaState, UpgradeRequest,
     schema_service_client::SchemaServiceClient,
 };
-use common::tls::{ClientFiles, Connector};
+use tls::{ClientFiles, Connector};
 use tonic::{
     Status, Streaming,
     transport::{Channel, Endpoint},

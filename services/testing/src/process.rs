@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::wait::{DEADLINE, eventually};
 
-/// What a service says on standard output once it can be called (`common::server::announce`).
+/// What a service says on standard output once it can be called (`transport::announce`).
 const LISTENS_ON: &str = " listens on ";
 
 /// A running binary of ours, killed when the test ends.

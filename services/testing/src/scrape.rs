@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-use common::tls::{ClientFiles, Connector};
+use tls::{ClientFiles, Connector};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,

@@ -1,14 +1,12 @@
 //! One connection for plain SQL, to either database.
 
-use common::{
-    database::{Connection, Database, chain},
-    with_conn,
-};
+use database::{Connection, Database, with_conn};
 use diesel::{
     QueryableByName,
     sql_types::{Nullable, Text},
 };
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
+use wire::error_chain;
 
 use crate::background;
 
@@ -31,7 +29,7 @@ impl Session {
         let database = Database::new(&url, "testing", 1);
         let connection = background::spawn(async move { database.connection().await }).await;
         let connection = connection.expect("nothing ends the fixtures' runtime");
-        Self(connection.unwrap_or_else(|error| panic!("{url}: {}", chain(&error))))
+        Self(connection.unwrap_or_else(|error| panic!("{url}: {}", error_chain(&error))))
     }
 
     /// Runs statements, whatever they are: a transaction stays open until it is ended.

@@ -6,121 +6,138 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::database::chain;
+use database::Connection;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
+use wire::error_chain;
 
-use super::desk::Desk;
+use super::dispatcher::DeliveryDispatcher;
 use crate::{
-    bus::Ear,
+    bus::WakeUps,
     error::{Error, Fault},
-    models::{assignment::Assignment, fanning, message::Message},
+    models::{
+        assignment::Assignment,
+        fanout::{self, PAGE_SIZE},
+        message::Message,
+    },
     store::Store,
 };
 
-/// How often it looks though the bus is silent: what lost news costs.
-const PACE: Duration = Duration::from_secs(1);
-/// The pause where another replica is at it: about as long as that takes.
-const TURN: Duration = Duration::from_millis(20);
+/// How often the database is read without a wake-up: the cost of a lost one.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Pause while another replica fans out: about as long as that takes.
+const CONTENDED_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Makes deliveries, once [`run`](Self::run). Its clones are the same one.
+/// The fan-out of this process, once it [runs](Self::run). Clones share it.
 #[derive(Clone)]
-pub(crate) struct FanOut {
+pub(crate) struct Fanout {
     store: Store,
-    desk: Arc<Desk>,
-    assigned: Arc<Notify>,
+    dispatcher: Arc<DeliveryDispatcher>,
+    bots_enabled: Arc<Notify>,
 }
 
-/// What a turn came to.
-enum Turn {
-    /// Every message was looked at.
+/// What one step of the fan-out left.
+enum FanoutStep {
+    /// Deliveries exist for every message.
     Done,
-    /// There may be more of them.
+    /// There may be more messages.
     More,
-    /// Another replica is at it.
-    Held,
-    /// No bot is handed anything.
-    Idle,
+    /// Another replica holds the cursor.
+    Contended,
+    /// No bot is enabled in any chat.
+    NoBots,
 }
 
-/// What is remembered from one turn to the next.
+/// What is kept from one step to the next.
 #[derive(Default)]
-struct Known {
-    /// Where the first assignment begins, and when that was read. It may be too low meanwhile,
-    /// which costs a longer look and nothing else.
-    earliest: Option<(Instant, i64)>,
+struct FanoutState {
+    /// The lowest `since_position`, and when it was read. A value that is too low costs a longer
+    /// read and nothing else.
+    min_since_position: Option<(Instant, i64)>,
     cursor: Option<i64>,
 }
 
-impl FanOut {
-    pub(crate) fn new(store: Store, desk: Arc<Desk>) -> Self {
-        Self { store, desk, assigned: Arc::default() }
+impl Fanout {
+    pub(crate) fn new(store: Store, dispatcher: Arc<DeliveryDispatcher>) -> Self {
+        Self { store, dispatcher, bots_enabled: Arc::default() }
     }
 
-    /// Says that a bot may be handed messages from now on.
-    pub(crate) fn assigned(&self) {
-        self.assigned.notify_one();
+    /// Ends the pause of a fan-out without bots.
+    pub(crate) fn notify_bots_enabled(&self) {
+        self.bots_enabled.notify_one();
     }
 
-    /// Looks while the gate is open, for ever.
-    pub(crate) async fn run(self, mut stored: Ear) {
-        let mut known = Known::default();
+    /// Fans out while the gate is open, until it is aborted.
+    pub(crate) async fn run(self, mut wake_ups: WakeUps) {
+        let mut state = FanoutState::default();
         loop {
             self.store.gate().opened().await;
-            match self.turn(&mut known).await {
-                Ok(Turn::More) => {}
-                Ok(Turn::Held) => tokio::time::sleep(TURN).await,
-                Ok(Turn::Done) => drop(timeout(PACE, stored.heard()).await),
-                // No message is looked at where nobody would hear it.
-                Ok(Turn::Idle) => drop(timeout(PACE, self.assigned.notified()).await),
+            match self.step(&mut state).await {
+                Ok(FanoutStep::More) => {}
+                Ok(FanoutStep::Contended) => sleep(CONTENDED_INTERVAL).await,
+                Ok(FanoutStep::Done) => drop(timeout(POLL_INTERVAL, wake_ups.recv()).await),
+                // Messages cause no query while no bot gets them.
+                Ok(FanoutStep::NoBots) => {
+                    drop(timeout(POLL_INTERVAL, self.bots_enabled.notified()).await);
+                }
                 Err(error) => {
-                    self.store.heed(&error);
-                    tracing::warn!(error = chain(&error), "messages could not be given to bots");
-                    tokio::time::sleep(PACE).await;
+                    self.store.invalidate_on(&error);
+                    tracing::warn!(
+                        error = error_chain(&error),
+                        "fan-out of messages to bots failed"
+                    );
+                    sleep(POLL_INTERVAL).await;
                 }
             }
         }
     }
 
-    async fn turn(&self, known: &mut Known) -> Result<Turn, Error> {
+    async fn step(&self, state: &mut FanoutState) -> Result<FanoutStep, Error> {
         let connection = &mut self.store.connection().await?;
-        let fresh = known.earliest.filter(|(read, _)| read.elapsed() < PACE);
-        let earliest = match fresh {
-            Some((_, earliest)) => earliest,
-            None => match Assignment::earliest(connection).await? {
-                Some(earliest) => {
-                    known.earliest = Some((Instant::now(), earliest));
-                    earliest
-                }
-                None => {
-                    known.earliest = None;
-                    return Ok(Turn::Idle);
-                }
-            },
+        let Some(min_since_position) = state.min_since_position(connection).await? else {
+            return Ok(FanoutStep::NoBots);
         };
-        let cursor = fanning::cursor(connection).await?;
-        if known.cursor != cursor {
+        let cursor = fanout::cursor(connection).await?;
+        if state.cursor != cursor {
             // Another replica may have made deliveries that workers here wait for.
-            known.cursor = cursor;
-            self.desk.wake();
+            state.cursor = cursor;
+            self.dispatcher.notify_workers();
         }
-        if Message::newest(connection).await? <= cursor.unwrap_or_default().max(earliest) {
-            return Ok(Turn::Done);
+        let fanned_out_to = cursor.unwrap_or_default().max(min_since_position);
+        if Message::newest_position(connection).await? <= fanned_out_to {
+            return Ok(FanoutStep::Done);
         }
         if cursor.is_none() {
-            fanning::begin(connection, earliest).await?;
+            fanout::insert_cursor(connection, min_since_position).await?;
         }
-        let fanned = match fanning::fan_out(connection, earliest).await {
-            // A chat or a bot was deleted between the statement's look and its write.
+        let counts = match fanout::fan_out(connection, min_since_position).await {
+            // A chat or a bot was deleted between the snapshot and the insert.
             Err(DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => None,
             Err(error) if Fault::of(&error) == Fault::Busy => None,
-            fanned => fanned?,
+            counts => counts?,
         };
-        let Some(fanned) = fanned else { return Ok(Turn::Held) };
-        if fanned.deliveries > 0 {
-            self.desk.wake();
+        let Some(counts) = counts else { return Ok(FanoutStep::Contended) };
+        if counts.deliveries > 0 {
+            self.dispatcher.notify_workers();
         }
-        known.cursor = fanning::cursor(connection).await?;
-        Ok(if fanned.messages < fanning::PAGE { Turn::Done } else { Turn::More })
+        state.cursor = fanout::cursor(connection).await?;
+        Ok(if counts.messages < PAGE_SIZE { FanoutStep::Done } else { FanoutStep::More })
+    }
+}
+
+impl FanoutState {
+    async fn min_since_position(
+        &mut self,
+        connection: &mut Connection,
+    ) -> Result<Option<i64>, Error> {
+        self.min_since_position.take_if(|(read_at, _)| read_at.elapsed() >= POLL_INTERVAL);
+        if self.min_since_position.is_none() {
+            let position = Assignment::min_since_position(connection).await?;
+            self.min_since_position = position.map(|position| (Instant::now(), position));
+        }
+        Ok(self.min_since_position.map(|(_, position)| position))
     }
 }

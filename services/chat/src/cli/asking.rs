@@ -6,10 +6,7 @@ use api::chat::v1::{
     Chat, GetChatRequest, chat_service_client::ChatServiceClient, get_chat_request::Key,
 };
 use clap::Args;
-use common::{
-    access,
-    cli::{Connection, Failure, Output, connect, service_url},
-};
+use cli::{Connection, Failure, Output, connect, service_url};
 use tonic::{Code, transport::Uri};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
@@ -18,8 +15,8 @@ use uuid::Uuid;
 const START: &str = "start it: chat serve --database-url postgres://user@host/database\n  \
      or say where it is: --chat-url http://host:50052, or CHAT_URL";
 
-common::client_tls_args!(ChatTlsArgs, "CHAT", "");
-common::token_args!(ChatTokenArgs, "CHAT", "");
+cli::client_tls_args!(ChatTlsArgs, "CHAT", "");
+cli::token_args!(ChatTokenArgs, "CHAT", "");
 
 /// The RPCs, at the other end of a connection.
 pub(super) type Client = ChatServiceClient<Connection>;
@@ -104,7 +101,7 @@ fn advice(failure: &Failure) -> Option<String> {
             if info.reason == "CHAT_NOT_FOUND" {
                 return Some("chat list shows them, chat create JID makes one".into());
             }
-            access::advice("chat", &info.reason, &info.metadata)
+            cli::advice("chat", &info.reason, &info.metadata)
         }
         Failure::Local(_) | Failure::Output(_) => None,
     }

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use api::chat::v1::{Chat, ChatType, CreateChatRequest, ListChatsRequest};
 use clap::{Args, ValueEnum};
-use common::{cli::Failure, convert::time};
+use cli::Failure;
+use wire::convert::time;
 
 use super::asking::{Asking, harmless};
 

@@ -10,7 +10,7 @@ use std::{
 
 use api::chat::v1::{Chat, ImportChatsRequest, ImportChatsResponse, ImportError};
 use clap::Args;
-use common::cli::{Failure, from_json};
+use cli::{Failure, from_json};
 use indicatif::{ProgressBar, ProgressStyle};
 use prost::Message as _;
 use tokio::sync::mpsc;

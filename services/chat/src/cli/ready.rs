@@ -6,10 +6,8 @@ use api::gate::v1::{
     Proof, ReadinessRequest, ReadinessResponse, readiness_service_client::ReadinessServiceClient,
 };
 use chrono::{DateTime, Utc};
-use common::{
-    cli::{Failure, NOT_SO, rounded},
-    convert::time,
-};
+use cli::{Failure, NOT_SO, rounded};
+use wire::convert::time;
 
 use super::asking::Asking;
 

@@ -4,7 +4,7 @@ use std::{io::Read as _, process::ExitCode};
 
 use api::chat::v1::SendMessageRequest;
 use clap::Args;
-use common::cli::Failure;
+use cli::Failure;
 use uuid::Uuid;
 
 use super::{

@@ -4,8 +4,9 @@ use std::{collections::HashMap, process::ExitCode, time::Duration};
 
 use api::chat::v1::{Chat, ListMessagesRequest, Message, SubscribeRequest};
 use clap::Args;
-use common::{cli::Failure, convert::time};
+use cli::Failure;
 use tonic::{Code, Status};
+use wire::convert::time;
 
 use super::asking::{Asking, Client, chat, harmless};
 

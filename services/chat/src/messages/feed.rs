@@ -1,34 +1,32 @@
-//! The feed: one reader of the database that tells every subscriber here what was stored.
+//! The feed: one reader of the database that passes new messages to all subscriptions of this
+//! process.
 //!
-//! It reads while somebody listens: when the bus tells it to, and at its own pace besides. What it reads
-//! goes to all who listen, in order. Who falls behind the few messages that are kept for it reads
-//! the database by itself.
+//! It reads while there are subscriptions, on each wake-up of the bus and at an interval. A
+//! subscription that falls behind the few buffered messages reads the database itself.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use common::database::Connection;
+use database::Connection;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::{Notify, Semaphore, broadcast},
     time::sleep,
 };
 
-use crate::{bus::Ear, error::Error, models::message::Message, store::Store};
+use crate::{bus::WakeUps, error::Error, models::message::Message, store::Store};
 
-/// How often the database is read though the bus is silent: what lost news costs.
-const PACE: Duration = Duration::from_secs(1);
-/// Messages that are read at once.
-const PAGE: usize = 256;
-/// Messages that are kept for who listens to all chats, and to one.
-const KEPT_OF_ALL: usize = 1_024;
-const KEPT_OF_ONE: usize = 32;
-/// Subscribers that read the database by themselves at once.
-const READERS: usize = 4;
+/// How often the database is read without a wake-up: the cost of a lost one.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Messages of one read.
+const PAGE_SIZE: usize = 256;
+/// Messages buffered for the subscriptions to all chats.
+const ALL_CHATS_BUFFER: usize = 1_024;
+/// Messages buffered for the subscriptions to one chat.
+const CHAT_BUFFER: usize = 32;
+/// Subscriptions that read the database themselves at the same time.
+const MAX_CONCURRENT_READS: usize = 4;
 
-/// The feed of this process. Its clones are the same one.
+/// The feed of this process. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Feed {
     inner: Arc<Inner>,
@@ -37,111 +35,111 @@ pub(crate) struct Feed {
 struct Inner {
     store: Store,
     state: Mutex<State>,
-    joined: Notify,
-    readers: Semaphore,
+    /// Wakes the reader for the first subscription.
+    subscribed: Notify,
+    reads: Semaphore,
 }
 
 struct State {
-    /// Everything up to here was told; none while nobody listens.
+    /// The position up to which messages were passed on; `None` without receivers.
     head: Option<i64>,
-    listeners: usize,
-    all: Topic,
-    chats: HashMap<String, Topic>,
+    receivers: usize,
+    all_chats: Sender,
+    chats: HashMap<String, Sender>,
 }
 
-type Topic = broadcast::Sender<Arc<Message>>;
+type Sender = broadcast::Sender<Arc<Message>>;
 
 impl Feed {
     pub(crate) fn new(store: Store) -> Self {
         let state = State {
             head: None,
-            listeners: 0,
-            all: broadcast::Sender::new(KEPT_OF_ALL),
+            receivers: 0,
+            all_chats: broadcast::Sender::new(ALL_CHATS_BUFFER),
             chats: HashMap::new(),
         };
         let inner = Inner {
             store,
             state: Mutex::new(state),
-            joined: Notify::new(),
-            readers: Semaphore::new(READERS),
+            subscribed: Notify::new(),
+            reads: Semaphore::new(MAX_CONCURRENT_READS),
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Reads what it hears of, and tells it, for ever.
-    pub(crate) async fn run(self, mut stored: Ear) {
+    /// Passes on new messages until it is aborted.
+    pub(crate) async fn run(self, mut wake_ups: WakeUps) {
         loop {
             tokio::select! {
-                () = stored.heard() => {}
-                () = self.inner.joined.notified() => {}
-                // The bus may have lost news.
-                () = sleep(PACE) => {}
+                () = wake_ups.recv() => {}
+                () = self.inner.subscribed.notified() => {}
+                () = sleep(POLL_INTERVAL) => {}
             }
-            if let Err(error) = self.read_on().await {
-                self.inner.store.heed(&error);
-                // Logged as any call's; the next look comes at the feed's own pace.
+            if let Err(error) = self.pass_on_new().await {
+                self.inner.store.invalidate_on(&error);
+                // Logged as the error of a call would be.
                 let _ = error.into_problem();
-                sleep(PACE).await;
+                sleep(POLL_INTERVAL).await;
             }
         }
     }
 
-    async fn read_on(&self) -> Result<(), Error> {
+    async fn pass_on_new(&self) -> Result<(), Error> {
         while let Some(head) = self.head() {
             let mut connection = self.inner.store.connection().await?;
-            let messages = Message::after(&mut connection, None, head, PAGE).await?;
+            let messages = Message::after(&mut connection, None, head, PAGE_SIZE).await?;
             drop(connection);
-            let last = messages.len() < PAGE;
-            self.state().tell(head, messages);
-            if last {
+            let is_last_page = messages.len() < PAGE_SIZE;
+            self.state().pass_on(head, messages);
+            if is_last_page {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Listens to a chat, or to all. Everything that a reader of the database cannot see yet when
-    /// this returns will be told.
-    pub(crate) async fn listen(&self, chat_id: Option<&str>) -> Result<Listener, Error> {
-        let (listener, head) = self.join(chat_id);
+    /// Subscribes to one chat or to all. The receiver gets every message that a reader of the
+    /// database cannot see yet when this returns.
+    pub(crate) async fn subscribe(&self, chat_id: Option<&str>) -> Result<FeedReceiver, Error> {
+        let (receiver, head) = self.add_receiver(chat_id);
         if head.is_none() {
-            let newest = Message::newest(&mut self.connection().await?).await?;
+            let newest = Message::newest_position(&mut self.connection().await?).await?;
             self.state().head.get_or_insert(newest);
-            // What was stored since then was news to nobody.
-            self.inner.joined.notify_one();
+            // The wake-up of a message stored since then found no head to read after.
+            self.inner.subscribed.notify_one();
         }
-        Ok(listener)
+        Ok(receiver)
     }
 
-    fn join(&self, chat_id: Option<&str>) -> (Listener, Option<i64>) {
+    fn add_receiver(&self, chat_id: Option<&str>) -> (FeedReceiver, Option<i64>) {
         let mut state = self.state();
-        state.listeners += 1;
+        state.receivers += 1;
         let messages = match chat_id {
-            None => state.all.subscribe(),
+            None => state.all_chats.subscribe(),
             Some(chat_id) => state
                 .chats
                 .entry(chat_id.to_owned())
-                .or_insert_with(|| broadcast::Sender::new(KEPT_OF_ONE))
+                .or_insert_with(|| broadcast::Sender::new(CHAT_BUFFER))
                 .subscribe(),
         };
-        let listener =
-            Listener { feed: self.clone(), chat_id: chat_id.map(ToOwned::to_owned), messages };
-        (listener, state.head)
+        let chat_id = chat_id.map(ToOwned::to_owned);
+        let receiver = FeedReceiver { feed: self.clone(), chat_id, messages };
+        (receiver, state.head)
     }
 
-    /// At most so many messages after a position, from the database; a few at once may ask.
-    pub(crate) async fn read(
+    /// Reads at most `limit` messages after a position from the database. Waits while
+    /// [`MAX_CONCURRENT_READS`] are in progress.
+    pub(crate) async fn read_page(
         &self,
         chat_id: Option<&str>,
         after: i64,
         limit: usize,
     ) -> Result<Vec<Message>, Error> {
-        // It is never closed.
-        let _permit = self.inner.readers.acquire().await;
+        // The semaphore is never closed.
+        let _permit = self.inner.reads.acquire().await;
         Ok(Message::after(&mut self.connection().await?, chat_id, after, limit).await?)
     }
 
-    /// The store that it reads.
     pub(crate) fn store(&self) -> &Store {
         &self.inner.store
     }
@@ -155,63 +153,63 @@ impl Feed {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.state.lock()
     }
 }
 
 impl State {
-    /// Tells what was read from behind `head`, unless everybody left meanwhile.
-    fn tell(&mut self, head: i64, messages: Vec<Message>) {
+    /// Passes on the messages after `head`, unless the feed was reset since they were read.
+    fn pass_on(&mut self, head: i64, messages: Vec<Message>) {
         if self.head != Some(head) {
             return;
         }
         for message in messages {
             self.head = Some(message.position);
             let message = Arc::new(message);
-            if let Some(topic) = self.chats.get(&message.chat_id) {
-                // Fails where nobody listens, which is no fault.
-                let _ = topic.send(Arc::clone(&message));
+            // Sending fails without receivers, which is no fault.
+            if let Some(chat) = self.chats.get(&message.chat_id) {
+                let _ = chat.send(Arc::clone(&message));
             }
-            let _ = self.all.send(message);
+            let _ = self.all_chats.send(message);
         }
     }
 }
 
-/// Hears what is stored, until it is dropped.
-pub(crate) struct Listener {
+/// Receives new messages until it is dropped.
+pub(crate) struct FeedReceiver {
     feed: Feed,
     chat_id: Option<String>,
     messages: broadcast::Receiver<Arc<Message>>,
 }
 
-impl Listener {
-    /// The next message; none where some were dropped, which are in the database.
-    pub(crate) async fn next(&mut self) -> Option<Arc<Message>> {
-        // The other error, that the sender is gone, cannot be: the feed is held by `self`.
+impl FeedReceiver {
+    /// The next message; `None` if some were dropped from the buffer and must be read from the
+    /// database.
+    pub(crate) async fn recv(&mut self) -> Option<Arc<Message>> {
+        // `Closed` cannot happen: `self` keeps the feed and so the sender.
         self.messages.recv().await.ok()
     }
 
-    /// The feed that it listens to.
     pub(crate) fn feed(&self) -> &Feed {
         &self.feed
     }
 
-    /// The chat that it listens to; none for all of them.
+    /// The chat that it is subscribed to; `None` for all.
     pub(crate) fn chat_id(&self) -> Option<&str> {
         self.chat_id.as_deref()
     }
 }
 
-impl Drop for Listener {
+impl Drop for FeedReceiver {
     fn drop(&mut self) {
-        let mut state = self.feed.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.listeners -= 1;
-        if state.listeners == 0 {
+        let mut state = self.feed.inner.state.lock();
+        state.receivers -= 1;
+        if state.receivers == 0 {
             state.head = None;
         }
         if let Some(chat_id) = &self.chat_id
-            // Its own receiver is still counted.
-            && state.chats.get(chat_id).is_some_and(|topic| topic.receiver_count() <= 1)
+            // This receiver still counts.
+            && state.chats.get(chat_id).is_some_and(|chat| chat.receiver_count() <= 1)
         {
             state.chats.remove(chat_id);
         }

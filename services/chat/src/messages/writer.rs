@@ -1,188 +1,205 @@
-//! The writer: one task that stores what waits, in one transaction a time.
+//! The writer: one task that stores queued messages, many in a transaction.
 //!
-//! A lone message is stored at once; while it is, others gather, and go together in the next
-//! transaction. There is no timer. Each caller is answered after the commit that holds its message.
+//! A single message is stored without delay; messages that arrive meanwhile go together into the
+//! next transaction. There is no timer. A caller is answered after the commit of its message.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use common::status::Problem;
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::sleep,
 };
+use wire::Problem;
 
 use crate::{
     bus::{Bus, Topic},
     error::{Error, Fault},
     models::{
         message::{Message, NewMessage},
-        sending::{self, Outcome},
+        message_insert::{self, InsertOutcome},
     },
     store::Store,
 };
 
-/// Messages in one transaction, at most.
-const BATCH: usize = 256;
-/// How long a message waits for a chat that others hold locked.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The first pause before a message is tried again; it doubles with each try.
-const PAUSE: Duration = Duration::from_millis(1);
+/// Messages of one transaction.
+const MAX_BATCH: usize = 256;
+/// How long a message waits for a chat that another transaction locks.
+const LOCKED_CHAT_TIMEOUT: Duration = Duration::from_secs(5);
+const LOCKED_CHAT_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(1))
+    .with_max_delay(Duration::from_millis(64))
+    .without_max_times();
 
-/// Where messages are handed in. Its clones lead to the same writer.
+/// Queues messages for the writer. Clones share the queue.
 #[derive(Clone)]
 pub(crate) struct Writer {
-    queue: mpsc::Sender<Job>,
+    queue: mpsc::Sender<QueuedMessage>,
 }
 
-/// A message whose caller waits for an answer.
-struct Job {
+struct QueuedMessage {
     message: NewMessage,
-    answer: oneshot::Sender<Result<Message, Error>>,
-    since: Instant,
-    tries: u32,
+    response: oneshot::Sender<Result<Message, Error>>,
+    queued_at: Instant,
+    backoff: ExponentialBackoff,
 }
 
 impl Writer {
-    /// Starts a writer with room for so many waiting messages. It ends when its handles are gone.
-    pub(crate) fn start(store: Store, bus: Bus, room: usize) -> (Self, JoinHandle<()>) {
-        let (queue, jobs) = mpsc::channel(room);
-        let again = queue.downgrade();
-        (Self { queue }, tokio::spawn(Batches { store, bus, jobs, again }.run()))
+    /// Starts a writer whose queue holds `capacity` messages. It ends when all handles are dropped.
+    pub(crate) fn start(store: Store, bus: Bus, capacity: usize) -> (Self, JoinHandle<()>) {
+        let (queue, messages) = mpsc::channel(capacity);
+        let requeue = queue.downgrade();
+        let task = WriterTask { store, bus, messages, requeue };
+        (Self { queue }, tokio::spawn(task.run()))
     }
 
-    /// Stores a message, and returns it as it is stored.
+    /// Stores a message and returns it with its position.
     pub(crate) async fn send(&self, message: NewMessage) -> Result<Message, Error> {
-        let (answer, answered) = oneshot::channel();
-        let job = Job { message, answer, since: Instant::now(), tries: 0 };
-        self.queue.try_send(job).map_err(|error| match error {
+        let (response, stored) = oneshot::channel();
+        let backoff = LOCKED_CHAT_BACKOFF.build();
+        let queued = QueuedMessage { message, response, queued_at: Instant::now(), backoff };
+        self.queue.try_send(queued).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::QueueFull,
             mpsc::error::TrySendError::Closed(_) => Error::Ending,
         })?;
-        answered.await.unwrap_or(Err(Error::Ending))
+        stored.await.unwrap_or(Err(Error::Ending))
     }
 }
 
-/// The writer's own side.
-struct Batches {
+struct WriterTask {
     store: Store,
     bus: Bus,
-    jobs: mpsc::Receiver<Job>,
-    again: mpsc::WeakSender<Job>,
+    messages: mpsc::Receiver<QueuedMessage>,
+    requeue: mpsc::WeakSender<QueuedMessage>,
 }
 
-impl Batches {
+impl WriterTask {
     async fn run(mut self) {
-        let mut waiting = Vec::with_capacity(BATCH);
-        while self.jobs.recv_many(&mut waiting, BATCH).await > 0 {
-            // A caller that is gone wants nothing of the database any more.
-            waiting.retain(|job| !job.answer.is_closed());
-            if !waiting.is_empty() {
-                self.store(std::mem::take(&mut waiting)).await;
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        while self.messages.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            // The message of a caller that cancelled is not stored.
+            batch.retain(|queued| !queued.response.is_closed());
+            if !batch.is_empty() {
+                self.store_batch(std::mem::take(&mut batch)).await;
             }
         }
     }
 
-    async fn store(&self, jobs: Vec<Job>) {
-        let Err((jobs, error)) = self.try_to_store(jobs).await else { return };
-        if jobs.len() == 1 || error.fault() != Some(Fault::Bug) {
-            return refuse(jobs, error);
+    async fn store_batch(&self, batch: Vec<QueuedMessage>) {
+        let Err((batch, error)) = self.try_store(batch).await else { return };
+        if batch.len() == 1 || error.fault() != Some(Fault::Bug) {
+            return refuse(batch, error);
         }
-        // Something of one of them that nobody foresaw: it shall fail alone.
-        for job in jobs {
-            if let Err((jobs, error)) = self.try_to_store(vec![job]).await {
-                refuse(jobs, error);
+        // One message failed for a reason that nothing foresaw: it must not fail the others.
+        for queued in batch {
+            if let Err((batch, error)) = self.try_store(vec![queued]).await {
+                refuse(batch, error);
             }
         }
     }
 
-    async fn try_to_store(&self, jobs: Vec<Job>) -> Result<(), (Vec<Job>, Error)> {
-        let batch: Arc<[NewMessage]> = jobs.iter().map(|job| job.message.clone()).collect();
-        match self.store_surely(&batch).await {
+    /// Stores a batch and responds to its callers; returns the batch if the transaction failed.
+    async fn try_store(
+        &self,
+        batch: Vec<QueuedMessage>,
+    ) -> Result<(), (Vec<QueuedMessage>, Error)> {
+        let messages: Arc<[NewMessage]> =
+            batch.iter().map(|queued| queued.message.clone()).collect();
+        match self.insert_with_retry(&messages).await {
             Ok(outcomes) => {
-                self.answer_all(jobs, outcomes);
+                self.respond_all(batch, outcomes);
                 Ok(())
             }
-            Err(error) => Err((jobs, error)),
+            Err(error) => Err((batch, error)),
         }
     }
 
-    /// A batch may be stored twice: what is there is told as such. So a connection that broke,
-    /// before or after the commit, costs nobody an error.
-    async fn store_surely(&self, batch: &Arc<[NewMessage]>) -> Result<Vec<Outcome>, Error> {
-        match self.store_once(batch).await {
+    /// Inserts again if the connection broke. That is safe before and after the commit, because a
+    /// stored message is found by its id.
+    async fn insert_with_retry(
+        &self,
+        messages: &Arc<[NewMessage]>,
+    ) -> Result<Vec<InsertOutcome>, Error> {
+        match self.insert(messages).await {
             Err(error) if error.fault() == Some(Fault::Lost) => {
-                self.store.heed(&error);
-                self.store_once(batch).await
+                self.store.invalidate_on(&error);
+                self.insert(messages).await
             }
             result => result,
         }
-        .inspect_err(|error| self.store.heed(error))
+        .inspect_err(|error| self.store.invalidate_on(error))
     }
 
-    async fn store_once(&self, batch: &Arc<[NewMessage]>) -> Result<Vec<Outcome>, Error> {
+    async fn insert(&self, messages: &Arc<[NewMessage]>) -> Result<Vec<InsertOutcome>, Error> {
         let mut connection = self.store.connection().await?;
-        Ok(sending::store(&mut connection, batch).await?)
+        Ok(message_insert::insert(&mut connection, messages).await?)
     }
 
-    fn answer_all(&self, jobs: Vec<Job>, outcomes: Vec<Outcome>) {
-        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Stored(_))) {
-            self.bus.tell(Topic::Messages);
+    fn respond_all(&self, batch: Vec<QueuedMessage>, outcomes: Vec<InsertOutcome>) {
+        if outcomes.iter().any(|outcome| matches!(outcome, InsertOutcome::Stored(_))) {
+            self.bus.publish(Topic::Messages);
         }
-        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+        for (queued, outcome) in batch.into_iter().zip(outcomes) {
             match outcome {
-                Outcome::Later if job.since.elapsed() < PATIENCE => self.try_again(job),
-                outcome => job.answer(outcome),
+                InsertOutcome::Deferred if queued.queued_at.elapsed() < LOCKED_CHAT_TIMEOUT => {
+                    self.requeue(queued);
+                }
+                outcome => queued.respond_with(outcome),
             }
         }
     }
 
-    fn try_again(&self, mut job: Job) {
-        let again = self.again.clone();
+    fn requeue(&self, mut queued: QueuedMessage) {
+        let requeue = self.requeue.clone();
         tokio::spawn(async move {
-            sleep(PAUSE * 2_u32.pow(job.tries.min(6))).await;
-            job.tries += 1;
-            match again.upgrade() {
-                Some(queue) => drop(queue.send(job).await),
-                None => job.reply(Err(Error::Ending)),
+            sleep(queued.backoff.next().unwrap_or_default()).await;
+            match requeue.upgrade() {
+                Some(queue) => drop(queue.send(queued).await),
+                None => queued.respond(Err(Error::Ending)),
             }
         });
     }
 }
 
-fn refuse(jobs: Vec<Job>, error: Error) {
+fn refuse(batch: Vec<QueuedMessage>, error: Error) {
     let problem = error.into_problem();
-    for job in jobs {
-        job.reply(Err(Error::Refused(problem.clone())));
+    for queued in batch {
+        queued.respond(Err(Error::Refused(problem.clone())));
     }
 }
 
-impl Job {
-    fn answer(self, outcome: Outcome) {
-        let Self { message, answer, .. } = self;
-        let result = match outcome {
-            Outcome::Stored(position) => Ok(message.at(position)),
-            Outcome::Taken(taken)
-                if taken.chat_id == message.chat_id && taken.body == message.body =>
-            {
-                Ok(taken)
-            }
-            Outcome::Taken(_) => Err(Error::MessageIdTaken(message.id)),
-            Outcome::NoChat => Err(Error::ChatNotFound(message.chat_id)),
-            Outcome::NoReply => {
-                let what = "no message of this chat has this id";
-                Err(Problem::invalid("reply_to", "REPLY_NOT_IN_CHAT", what).into())
-            }
-            Outcome::Later => Err(Error::ChatLocked(message.chat_id)),
-        };
-        let _ = answer.send(result);
+impl QueuedMessage {
+    fn respond_with(self, outcome: InsertOutcome) {
+        let Self { message, response, .. } = self;
+        // Sending fails if the caller cancelled.
+        let _ = response.send(into_result(message, outcome));
     }
 
-    fn reply(self, result: Result<Message, Error>) {
-        // A caller that is gone is told nothing.
-        let _ = self.answer.send(result);
+    fn respond(self, result: Result<Message, Error>) {
+        let _ = self.response.send(result);
+    }
+}
+
+/// The response to the caller of a message.
+fn into_result(message: NewMessage, outcome: InsertOutcome) -> Result<Message, Error> {
+    match outcome {
+        InsertOutcome::Stored(position) => Ok(message.at_position(position)),
+        // A retry of a call that had succeeded.
+        InsertOutcome::IdTaken(taken)
+            if taken.chat_id == message.chat_id && taken.body == message.body =>
+        {
+            Ok(taken)
+        }
+        InsertOutcome::IdTaken(_) => Err(Error::MessageIdTaken(message.id)),
+        InsertOutcome::ChatNotFound => Err(Error::ChatNotFound(message.chat_id)),
+        InsertOutcome::ReplyNotInChat => {
+            let text = "no message of this chat has this id";
+            Err(Problem::invalid("reply_to", "REPLY_NOT_IN_CHAT", text).into())
+        }
+        InsertOutcome::Deferred => Err(Error::ChatLocked(message.chat_id)),
     }
 }

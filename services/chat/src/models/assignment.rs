@@ -1,10 +1,8 @@
-//! Assignments: which bots sit in which chats, and how.
+//! Assignments: which bots are assigned to which chats.
 
-use common::{
-    database::{
-        Connection,
-        types::{Json, Time},
-    },
+use database::{
+    Connection,
+    types::{Json, Time},
     with_conn,
 };
 use diesel::{
@@ -18,44 +16,38 @@ use super::{
     tables::{bots, chat_bots},
 };
 
-/// A row of `chat_bots`.
 #[derive(Clone, Debug, Insertable, Queryable, Selectable)]
 #[diesel(table_name = chat_bots)]
 pub struct Assignment {
-    /// A UUID, as text.
     pub id: String,
-    /// The chat.
     pub chat_id: String,
-    /// The bot.
     pub bot_id: String,
-    /// A JSON object, laid over the bot's config.
+    /// A JSON object whose keys replace those of the bot's config.
     pub config_override: Json,
-    /// Whether the bot is handed this chat's messages.
     pub enabled: bool,
-    /// Lower sees a message earlier.
+    /// A bot with a lower number gets a message earlier.
     pub priority: i32,
-    /// When it was made.
     pub created_at: Time,
-    /// When somebody last changed it.
     pub updated_at: Time,
-    /// Only messages behind this position are for the bot.
+    /// Only messages after this position are delivered to the bot.
     pub since_position: i64,
 }
 
 impl Assignment {
-    /// Stores it, or sets the one of this chat and this bot anew. What was said before, or while it
-    /// was off, is not for the bot. A chat or a bot that is not there is a foreign key violation.
+    /// Inserts the assignment, or updates the one of the same chat and bot. Messages from before
+    /// the assignment, or from while it was disabled, are not delivered. An unknown chat or bot is
+    /// a foreign key violation.
     pub async fn upsert(mut self, connection: &mut Connection) -> QueryResult<Self> {
         connection
             .transaction(async |connection| {
-                self.since_position = Message::newest(connection).await?;
+                self.since_position = Message::newest_position(connection).await?;
                 if self.enabled {
-                    let off = chat_bots::table
+                    let disabled = chat_bots::table
                         .filter(chat_bots::chat_id.eq(&self.chat_id))
                         .filter(chat_bots::bot_id.eq(&self.bot_id))
                         .filter(chat_bots::enabled.eq(false));
-                    let update =
-                        diesel::update(off).set(chat_bots::since_position.eq(self.since_position));
+                    let update = diesel::update(disabled)
+                        .set(chat_bots::since_position.eq(self.since_position));
                     with_conn!(&mut *connection, c => update.execute(c).await)?;
                 }
                 with_conn!(connection, c => diesel::insert_into(chat_bots::table)
@@ -75,7 +67,7 @@ impl Assignment {
             .await
     }
 
-    /// Takes a bot out of a chat, with what was on its way to it; says whether it was there.
+    /// Deletes an assignment and its deliveries; returns whether it existed.
     pub async fn delete(
         connection: &mut Connection,
         chat_id: &str,
@@ -86,8 +78,8 @@ impl Assignment {
             .map(|deleted| deleted > 0)
     }
 
-    /// The bots of a chat, in the order in which they see a message.
-    pub async fn of_chat(connection: &mut Connection, chat_id: &str) -> QueryResult<Vec<Self>> {
+    /// The assignments of a chat, by priority.
+    pub async fn by_chat(connection: &mut Connection, chat_id: &str) -> QueryResult<Vec<Self>> {
         with_conn!(connection, c => chat_bots::table
             .filter(chat_bots::chat_id.eq(chat_id))
             .order((chat_bots::priority, chat_bots::bot_id))
@@ -96,8 +88,8 @@ impl Assignment {
             .await)
     }
 
-    /// The lowest position that somebody waits behind; none where no bot is handed anything.
-    pub async fn earliest(connection: &mut Connection) -> QueryResult<Option<i64>> {
+    /// The lowest `since_position` of the enabled assignments of enabled bots; `None` without any.
+    pub async fn min_since_position(connection: &mut Connection) -> QueryResult<Option<i64>> {
         with_conn!(connection, c => chat_bots::table
             .inner_join(bots::table.on(bots::id.eq(chat_bots::bot_id)))
             .filter(chat_bots::enabled.and(bots::enabled))
@@ -106,12 +98,16 @@ impl Assignment {
             .await)
     }
 
-    /// What was said up to now is not for this bot, if it is off.
-    pub(super) async fn catch_up(connection: &mut Connection, bot_id: &str) -> QueryResult<()> {
-        let newest = Message::newest(connection).await?;
-        let off = bots::table.filter(bots::id.eq(bot_id)).filter(bots::enabled.eq(false));
-        let of_it = chat_bots::table.filter(chat_bots::bot_id.eq_any(off.select(bots::id)));
-        let update = diesel::update(of_it).set(chat_bots::since_position.eq(newest));
+    /// Moves the assignments of a disabled bot to the newest message, before the bot is enabled.
+    pub(super) async fn skip_to_newest(
+        connection: &mut Connection,
+        bot_id: &str,
+    ) -> QueryResult<()> {
+        let newest = Message::newest_position(connection).await?;
+        let disabled = bots::table.filter(bots::id.eq(bot_id)).filter(bots::enabled.eq(false));
+        let assignments =
+            chat_bots::table.filter(chat_bots::bot_id.eq_any(disabled.select(bots::id)));
+        let update = diesel::update(assignments).set(chat_bots::since_position.eq(newest));
         with_conn!(connection, c => update.execute(c).await).map(drop)
     }
 }

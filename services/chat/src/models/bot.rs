@@ -1,10 +1,8 @@
-//! Bots: the row, the change, and the queries on them.
+//! Bots.
 
-use common::{
-    database::{
-        Connection,
-        types::{Json, Time},
-    },
+use database::{
+    Connection,
+    types::{Json, Time},
     with_conn,
 };
 use diesel::{
@@ -15,48 +13,33 @@ use diesel_async::RunQueryDsl as _;
 
 use super::{assignment::Assignment, tables::bots};
 
-/// A row of `bots`.
 #[derive(Clone, Debug, Insertable, Queryable, Selectable)]
 #[diesel(table_name = bots, treat_none_as_default_value = false)]
 pub struct Bot {
-    /// A UUID, as text.
     pub id: String,
-    /// What runs it.
+    /// The type that a worker names when it opens its stream.
     pub kind: String,
-    /// What people call it.
     pub name: String,
-    /// What it does.
     pub description: Option<String>,
-    /// A JSON object.
     pub config: Json,
-    /// Whether it is handed messages.
     pub enabled: bool,
-    /// When it was made.
     pub created_at: Time,
-    /// When somebody last changed it.
     pub updated_at: Time,
 }
 
-/// What of a bot is set anew; the outer `None` leaves a column as it is.
+/// An update of a bot; `None` leaves a column as it is.
 #[derive(Clone, Debug, AsChangeset)]
 #[diesel(table_name = bots)]
 pub struct BotChanges {
-    /// What runs it.
     pub kind: Option<String>,
-    /// What people call it.
     pub name: Option<String>,
-    /// What it does.
     pub description: Option<Option<String>>,
-    /// A JSON object.
     pub config: Option<Json>,
-    /// Whether it is handed messages.
     pub enabled: Option<bool>,
-    /// When this change was made.
     pub updated_at: Time,
 }
 
 impl Bot {
-    /// Stores it.
     pub async fn insert(&self, connection: &mut Connection) -> QueryResult<Self> {
         with_conn!(connection, c => diesel::insert_into(bots::table)
             .values(self)
@@ -65,7 +48,6 @@ impl Bot {
             .await)
     }
 
-    /// The bot of this id.
     pub async fn by_id(connection: &mut Connection, id: &str) -> QueryResult<Option<Self>> {
         with_conn!(connection, c => bots::table
             .find(id)
@@ -75,7 +57,7 @@ impl Bot {
             .optional())
     }
 
-    /// At most `limit` bots behind an id, of one type or of all.
+    /// At most `limit` bots after an id, of one type or of all.
     pub async fn page(
         connection: &mut Connection,
         kind: Option<&str>,
@@ -96,8 +78,8 @@ impl Bot {
         })
     }
 
-    /// Changes the bot of this id, and returns it as it is then. One that is switched on is not
-    /// handed what was said while it was off.
+    /// Updates a bot and returns the new row. A bot that is enabled does not get the messages from
+    /// while it was disabled.
     pub async fn update(
         connection: &mut Connection,
         id: &str,
@@ -106,7 +88,7 @@ impl Bot {
         connection
             .transaction(async |connection| {
                 if changes.enabled == Some(true) {
-                    Assignment::catch_up(connection, id).await?;
+                    Assignment::skip_to_newest(connection, id).await?;
                 }
                 with_conn!(connection, c => diesel::update(bots::table.find(id))
                     .set(changes)
@@ -118,8 +100,7 @@ impl Bot {
             .await
     }
 
-    /// Deletes the bot of this id with its assignments and deliveries, and says whether there was
-    /// one.
+    /// Deletes a bot with its assignments and deliveries; returns whether it existed.
     pub async fn delete(connection: &mut Connection, id: &str) -> QueryResult<bool> {
         with_conn!(connection, c => diesel::delete(bots::table.find(id)).execute(c).await)
             .map(|deleted| deleted > 0)

@@ -1,10 +1,8 @@
-//! Chats: the row, the insert, the change, and the queries on one of them.
+//! Chats: the row, the insert, the update, and the queries on one of them.
 
-use common::{
-    database::{
-        Connection,
-        types::{Json, Time},
-    },
+use database::{
+    Connection,
+    types::{Json, Time},
     with_conn,
 };
 use diesel::{
@@ -13,9 +11,10 @@ use diesel::{
     expression::AsExpression,
 };
 use diesel_async::RunQueryDsl as _;
+use strum::{EnumString, IntoStaticStr};
 
 use super::{
-    labels::labelled,
+    sql_enum::sql_enum,
     tables::{ChatTypeEnum, chats},
 };
 
@@ -25,60 +24,48 @@ use super::{
 pub struct Chat {
     /// UUIDv7, as text.
     pub id: String,
-    /// Its address in the messenger.
+    /// The chat's address in the messenger. Unique.
     pub jid: String,
-    /// What people call it.
+    /// Display name.
     pub name: Option<String>,
-    /// None where nobody said.
+    /// The type, where it is known.
     pub chat_type: Option<ChatType>,
     /// A JSON object.
     pub metadata: Json,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Time,
-    /// When its name, type or metadata was last set.
+    /// Time of the last change of name, type or metadata.
     pub updated_at: Time,
-    /// When its newest message was sent.
+    /// Time of the newest message; `None` before the first.
     pub last_message_at: Option<Time>,
 }
 
-/// A chat to be stored.
+/// An insert into `chats`.
 #[derive(Clone, Debug, Insertable)]
 #[diesel(table_name = chats, treat_none_as_default_value = false)]
-pub struct NewChat {
-    /// UUIDv7, as text.
+pub(crate) struct NewChat {
     pub id: String,
-    /// Its address in the messenger.
     pub jid: String,
-    /// What people call it.
     pub name: Option<String>,
-    /// None where nobody said.
     pub chat_type: Option<ChatType>,
-    /// A JSON object.
     pub metadata: Json,
-    /// When it was made.
     pub created_at: Time,
-    /// The same, for a chat that is new.
     pub updated_at: Time,
-    /// When its newest message was sent.
     pub last_message_at: Option<Time>,
 }
 
-/// What of a chat is set anew; the outer `None` leaves a column as it is.
+/// An update of a chat; the outer `None` leaves a column as it is.
 #[derive(Clone, Debug, AsChangeset)]
 #[diesel(table_name = chats)]
-pub struct ChatChanges {
-    /// What people call it.
+pub(crate) struct ChatChanges {
     pub name: Option<Option<String>>,
-    /// Its kind.
     pub chat_type: Option<Option<ChatType>>,
-    /// A JSON object.
     pub metadata: Option<Json>,
-    /// When this change was made.
     pub updated_at: Time,
 }
 
 impl NewChat {
-    /// Stores it. A jid that is taken is a unique violation.
+    /// Inserts the chat. A jid that another chat has is a unique violation.
     pub async fn insert(&self, connection: &mut Connection) -> QueryResult<Chat> {
         with_conn!(connection, c => diesel::insert_into(chats::table)
             .values(self)
@@ -89,8 +76,7 @@ impl NewChat {
 }
 
 impl Chat {
-    /// The chat of this id.
-    pub async fn by_id(connection: &mut Connection, id: &str) -> QueryResult<Option<Self>> {
+    pub(crate) async fn by_id(connection: &mut Connection, id: &str) -> QueryResult<Option<Self>> {
         with_conn!(connection, c => chats::table
             .find(id)
             .select(Self::as_select())
@@ -99,8 +85,10 @@ impl Chat {
             .optional())
     }
 
-    /// The chat at this address.
-    pub async fn by_jid(connection: &mut Connection, jid: &str) -> QueryResult<Option<Self>> {
+    pub(crate) async fn by_jid(
+        connection: &mut Connection,
+        jid: &str,
+    ) -> QueryResult<Option<Self>> {
         with_conn!(connection, c => chats::table
             .filter(chats::jid.eq(jid))
             .select(Self::as_select())
@@ -109,8 +97,8 @@ impl Chat {
             .optional())
     }
 
-    /// Changes the chat of this id, and returns it as it is then.
-    pub async fn update(
+    /// Updates a chat and returns the new row.
+    pub(crate) async fn update(
         connection: &mut Connection,
         id: &str,
         changes: &ChatChanges,
@@ -123,27 +111,26 @@ impl Chat {
             .optional())
     }
 
-    /// Deletes the chat of this id with all that is in it, and says whether there was one.
-    pub async fn delete(connection: &mut Connection, id: &str) -> QueryResult<bool> {
+    /// Deletes a chat with everything in it; returns whether it existed.
+    pub(crate) async fn delete(connection: &mut Connection, id: &str) -> QueryResult<bool> {
         with_conn!(connection, c => diesel::delete(chats::table.find(id)).execute(c).await)
             .map(|deleted| deleted > 0)
     }
 }
 
-/// The kind of a chat.
-#[derive(AsExpression, Clone, Copy, Debug, Eq, FromSqlRow, PartialEq)]
+/// The type of a chat.
+#[derive(
+    AsExpression, Clone, Copy, Debug, EnumString, Eq, FromSqlRow, IntoStaticStr, PartialEq,
+)]
 #[diesel(sql_type = ChatTypeEnum)]
+#[strum(serialize_all = "lowercase")]
 pub enum ChatType {
-    /// Two people.
+    /// Two participants.
     Private,
-    /// Many who write.
+    /// Any number of participants who write.
     Group,
-    /// One who writes, many who read.
+    /// One participant who writes and any number who read.
     Channel,
 }
 
-labelled!(ChatType as ChatTypeEnum, "type of chat", {
-    Private => "private",
-    Group => "group",
-    Channel => "channel",
-});
+sql_enum!(ChatType, ChatTypeEnum);

@@ -1,13 +1,13 @@
-//! The clock that leases go by: the database's own, so that replicas whose clocks differ agree.
+//! The clock for leases: the database's, so that replicas whose clocks differ agree.
 
-use common::database::{
+use database::{
     Connection,
     types::{Instant, Time},
 };
 use diesel::{QueryResult, dsl::sql};
 use diesel_async::RunQueryDsl as _;
 
-/// The time on the database's clock; SQLite has none but this machine's.
+/// The time on the database's clock. SQLite runs in this process and has this machine's clock.
 pub async fn now(connection: &mut Connection) -> QueryResult<Time> {
     match connection {
         Connection::Postgres(connection) => {

@@ -1,13 +1,10 @@
-//! Deliveries: messages on their way to a bot, from the fan-out to its answer or to where they are
-//! parked.
+//! Deliveries: one message for one bot, from the fan-out until it is answered or parked.
 
 use std::time::Duration;
 
-use common::{
-    database::{
-        Connection,
-        types::{Json, Time},
-    },
+use database::{
+    Connection,
+    types::{Json, Time},
     with_conn,
 };
 use diesel::{
@@ -19,84 +16,82 @@ use diesel_async::RunQueryDsl as _;
 use super::{
     bot::Bot,
     chat::Chat,
-    claiming::Claimed,
     message::Message,
     tables::{bot_deliveries as deliveries, bots, chat_bots, chats, messages},
 };
 
-/// The pause after a first failure; it doubles with each further one.
-const BACK_OFF: Duration = Duration::from_secs(1);
-/// The longest pause.
-const LONGEST: Duration = Duration::from_secs(5 * 60);
+const MIN_RETRY_DELAY: Duration = Duration::from_secs(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(5 * 60);
 
-/// A row of `bot_deliveries`.
 #[derive(Clone, Debug, Queryable, Selectable)]
 #[diesel(table_name = deliveries)]
+#[expect(dead_code, reason = "every column is selected, so that the gate's proof covers it")]
 pub struct Delivery {
-    /// The message's.
+    /// The position of the message.
     pub position: i64,
-    /// The bot.
     pub bot_id: String,
-    /// The message's chat.
     pub chat_id: String,
-    /// The assignment's, when the message came.
+    /// The assignment's priority at fan-out.
     pub priority: i32,
-    /// How often it was handed out.
+    /// Number of leases so far.
     pub attempt: i32,
-    /// How often that came to nothing.
+    /// Number of failed attempts.
     pub failures: i32,
-    /// When it may be handed out.
     pub available_at: Time,
-    /// When whoever has it in hand must have answered.
     pub leased_until: Option<Time>,
-    /// When it had failed too often.
     pub parked_at: Option<Time>,
-    /// Why it failed last.
+    /// Error of the last failure.
     pub last_error: Option<String>,
-    /// When it was made.
     pub created_at: Time,
 }
 
-/// A delivery with all that its worker is told.
+/// A delivery at one attempt. What refers to an older attempt has no effect.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct DeliveryAttempt {
+    pub position: i64,
+    pub bot_id: String,
+    pub attempt: i32,
+}
+
+/// A leased delivery with everything that its worker gets.
 #[derive(Clone, Debug, Queryable)]
-pub struct Handed {
-    /// The delivery.
+pub struct LeasedDelivery {
     pub delivery: Delivery,
-    /// What was said.
     pub message: Message,
-    /// Where.
     pub chat: Chat,
-    /// Who is to answer.
     pub bot: Bot,
-    /// Laid over the bot's config.
+    /// A JSON object whose keys replace those of the bot's config.
     pub config_override: Json,
 }
 
-/// How a failure is counted.
+/// How to record a failed attempt.
 #[derive(Clone, Copy, Debug)]
-pub struct Failing<'a> {
+pub struct DeliveryFailure<'a> {
     /// The time on the database's clock.
     pub now: Time,
-    /// Failures after which it is parked.
-    pub most: i32,
-    /// Why it failed.
+    /// Number of failures at which the delivery is parked.
+    pub max_failures: i32,
     pub error: &'a str,
-    /// Whether it waits before it is handed out again.
-    pub back_off: bool,
+    /// Whether the next attempt waits, the longer the more failures there were.
+    pub is_delayed: bool,
 }
 
-impl Delivery {
-    /// What workers are told of deliveries that they were just given, in order.
-    pub async fn handed(
+impl LeasedDelivery {
+    pub fn attempt(&self) -> DeliveryAttempt {
+        self.delivery.at_attempt()
+    }
+
+    /// Loads what was just leased, in the order of messages and priorities.
+    pub async fn load(
         connection: &mut Connection,
-        claimed: &[Claimed],
-    ) -> QueryResult<Vec<Handed>> {
-        let positions: Vec<i64> = claimed.iter().map(|claimed| claimed.position).collect();
-        let bot_ids: Vec<&str> = claimed.iter().map(|claimed| claimed.bot_id.as_str()).collect();
+        attempts: &[DeliveryAttempt],
+    ) -> QueryResult<Vec<Self>> {
+        let positions: Vec<i64> = attempts.iter().map(|attempt| attempt.position).collect();
+        let bot_ids: Vec<&str> = attempts.iter().map(|attempt| attempt.bot_id.as_str()).collect();
         let assignment = chat_bots::chat_id
             .eq(deliveries::chat_id)
             .and(chat_bots::bot_id.eq(deliveries::bot_id));
-        let handed: Vec<Handed> = with_conn!(connection, c => deliveries::table
+        let candidates: Vec<Self> = with_conn!(connection, c => deliveries::table
             .inner_join(messages::table.on(messages::position.eq(deliveries::position)))
             .inner_join(chats::table.on(chats::id.eq(deliveries::chat_id)))
             .inner_join(bots::table.on(bots::id.eq(deliveries::bot_id)))
@@ -105,7 +100,7 @@ impl Delivery {
             .filter(deliveries::bot_id.eq_any(&bot_ids))
             .order((deliveries::position, deliveries::priority, deliveries::bot_id))
             .select((
-                Self::as_select(),
+                Delivery::as_select(),
                 Message::as_select(),
                 Chat::as_select(),
                 Bot::as_select(),
@@ -113,19 +108,27 @@ impl Delivery {
             ))
             .load(c)
             .await)?;
-        let is_one = |delivery: &Self| claimed.iter().any(|claimed| claimed.is(delivery));
-        Ok(handed.into_iter().filter(|handed| is_one(&handed.delivery)).collect())
+        // The two filters admit every pair of a position and a bot.
+        let is_leased = |leased: &Self| attempts.contains(&leased.attempt());
+        Ok(candidates.into_iter().filter(is_leased).collect())
+    }
+}
+
+impl Delivery {
+    fn at_attempt(&self) -> DeliveryAttempt {
+        let Self { position, attempt, .. } = *self;
+        DeliveryAttempt { position, bot_id: self.bot_id.clone(), attempt }
     }
 
-    /// The delivery that was handed out at this attempt, if it is in somebody's hand still.
-    pub async fn in_hand(
+    /// The delivery at an attempt, if the attempt is still leased.
+    pub async fn find_leased(
         connection: &mut Connection,
-        claimed: &Claimed,
+        attempt: &DeliveryAttempt,
     ) -> QueryResult<Option<Self>> {
         let found: Vec<Self> = with_conn!(connection, c => deliveries::table
-            .filter(deliveries::position.eq(claimed.position))
-            .filter(deliveries::bot_id.eq(&claimed.bot_id))
-            .filter(deliveries::attempt.eq(claimed.attempt))
+            .filter(deliveries::position.eq(attempt.position))
+            .filter(deliveries::bot_id.eq(&attempt.bot_id))
+            .filter(deliveries::attempt.eq(attempt.attempt))
             .filter(deliveries::leased_until.is_not_null())
             .select(Self::as_select())
             .load(c)
@@ -133,7 +136,7 @@ impl Delivery {
         Ok(found.into_iter().next())
     }
 
-    /// At most `limit` deliveries whose lease is over.
+    /// At most `limit` deliveries whose lease has expired, the oldest lease first.
     pub async fn expired(
         connection: &mut Connection,
         now: Time,
@@ -148,56 +151,59 @@ impl Delivery {
             .await)
     }
 
-    /// Counts a failure, unless something else became of the delivery since it was read; says
-    /// whether that parked it.
-    pub async fn fail(
+    /// Records a failure, unless the delivery changed since it was read; returns whether that
+    /// parked it.
+    pub async fn record_failure(
         &self,
         connection: &mut Connection,
-        failing: Failing<'_>,
+        failure: DeliveryFailure<'_>,
     ) -> QueryResult<bool> {
         let failures = self.failures.saturating_add(1);
-        let pause = if failing.back_off { pause(failures) } else { Duration::ZERO };
-        let parked = failures >= failing.most;
-        let same = deliveries::table
+        let delay = if failure.is_delayed { retry_delay(failures) } else { Duration::ZERO };
+        let is_parked = failures >= failure.max_failures;
+        let unchanged = deliveries::table
             .find((self.position, &self.bot_id))
             .filter(deliveries::attempt.eq(self.attempt))
             .filter(deliveries::leased_until.is_not_null());
-        let update = diesel::update(same).set((
+        let update = diesel::update(unchanged).set((
             deliveries::failures.eq(failures),
             deliveries::leased_until.eq(None::<Time>),
-            deliveries::available_at.eq(Time::from(failing.now.utc() + pause)),
-            deliveries::parked_at.eq(parked.then_some(failing.now)),
-            deliveries::last_error.eq(Some(failing.error)),
+            deliveries::available_at.eq(Time::from(failure.now.utc() + delay)),
+            deliveries::parked_at.eq(is_parked.then_some(failure.now)),
+            deliveries::last_error.eq(Some(failure.error)),
         ));
-        let failed = with_conn!(connection, c => update.execute(c).await)?;
-        Ok(parked && failed > 0)
+        let updated = with_conn!(connection, c => update.execute(c).await)?;
+        Ok(is_parked && updated > 0)
     }
 
-    /// Gives a delivery back that was handed out at this attempt, and counts no failure.
-    pub async fn give_back(connection: &mut Connection, claimed: &Claimed) -> QueryResult<()> {
-        let same = deliveries::table
-            .find((claimed.position, &claimed.bot_id))
-            .filter(deliveries::attempt.eq(claimed.attempt));
-        let update = diesel::update(same).set(deliveries::leased_until.eq(None::<Time>));
+    /// Ends the lease of an attempt without a failure.
+    pub async fn release(
+        connection: &mut Connection,
+        attempt: &DeliveryAttempt,
+    ) -> QueryResult<()> {
+        let leased = deliveries::table
+            .find((attempt.position, &attempt.bot_id))
+            .filter(deliveries::attempt.eq(attempt.attempt));
+        let update = diesel::update(leased).set(deliveries::leased_until.eq(None::<Time>));
         with_conn!(connection, c => update.execute(c).await).map(drop)
     }
 
-    /// At most `limit` parked deliveries behind one, with their messages' ids.
-    pub async fn parked(
+    /// At most `limit` parked deliveries after a position and a bot, with their messages' ids.
+    pub async fn parked_page(
         connection: &mut Connection,
         bot_id: Option<&str>,
         chat_id: Option<&str>,
-        (position, behind): (i64, &str),
+        (position, after_bot): (i64, &str),
         limit: usize,
     ) -> QueryResult<Vec<(Self, String)>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         with_conn!(connection, c => {
-            let behind = deliveries::position.gt(position).or(
-                deliveries::position.eq(position).and(deliveries::bot_id.gt(behind)));
+            let is_after = deliveries::position.gt(position).or(
+                deliveries::position.eq(position).and(deliveries::bot_id.gt(after_bot)));
             let mut query = deliveries::table
                 .inner_join(messages::table.on(messages::position.eq(deliveries::position)))
                 .filter(deliveries::parked_at.is_not_null())
-                .filter(behind)
+                .filter(is_after)
                 .order((deliveries::position, deliveries::bot_id))
                 .limit(limit)
                 .select((Self::as_select(), messages::id))
@@ -212,17 +218,19 @@ impl Delivery {
         })
     }
 
-    /// Hands a parked delivery out again, as if it had never failed; says whether there was one.
-    pub async fn retry(
+    /// Makes a parked delivery available again and resets its failures; returns whether it was
+    /// parked.
+    pub async fn unpark(
         connection: &mut Connection,
         message_id: &str,
         bot_id: &str,
         now: Time,
     ) -> QueryResult<bool> {
-        let of_it = messages::table.filter(messages::id.eq(message_id)).select(messages::position);
+        let position =
+            messages::table.filter(messages::id.eq(message_id)).select(messages::position);
         let parked = deliveries::table
             .filter(deliveries::bot_id.eq(bot_id))
-            .filter(deliveries::position.eq_any(of_it))
+            .filter(deliveries::position.eq_any(position))
             .filter(deliveries::parked_at.is_not_null());
         let update = diesel::update(parked).set((
             deliveries::failures.eq(0),
@@ -230,13 +238,15 @@ impl Delivery {
             deliveries::parked_at.eq(None::<Time>),
             deliveries::last_error.eq(None::<String>),
         ));
-        with_conn!(connection, c => update.execute(c).await).map(|retried| retried > 0)
+        with_conn!(connection, c => update.execute(c).await).map(|updated| updated > 0)
     }
 }
 
-fn pause(failures: i32) -> Duration {
+/// Doubles with each failure. Without jitter: the moment stands in the database, and what fails
+/// together is leased in batches anyway.
+fn retry_delay(failures: i32) -> Duration {
     let doublings = u32::try_from(failures - 1).unwrap_or_default().min(16);
-    (BACK_OFF * 2_u32.pow(doublings)).min(LONGEST)
+    (MIN_RETRY_DELAY * 2_u32.pow(doublings)).min(MAX_RETRY_DELAY)
 }
 
 #[cfg(test)]
@@ -244,8 +254,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest() {
-        let seconds = [1, 2, 3, 9, 10, i32::MAX].map(|failures| pause(failures).as_secs());
+    fn retry_delay_doubles_up_to_the_maximum() {
+        let seconds = [1, 2, 3, 9, 10, i32::MAX].map(|failures| retry_delay(failures).as_secs());
         assert_eq!(seconds, [1, 2, 4, 256, 300, 300]);
     }
 }

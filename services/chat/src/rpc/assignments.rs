@@ -4,13 +4,13 @@ use api::chat::v1::{
     AssignBotRequest, AssignBotResponse, ListAssignmentsRequest, ListAssignmentsResponse,
     UnassignBotRequest, UnassignBotResponse,
 };
-use common::database::types::Time;
+use database::types::Time;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use uuid::Uuid;
 
 use super::convert;
 use crate::{
-    bots::fanout::FanOut,
+    bots::fanout::Fanout,
     error::Error,
     models::{assignment::Assignment, bot::Bot, chat::Chat},
     store::Store,
@@ -19,7 +19,7 @@ use crate::{
 
 pub(super) async fn assign(
     store: &Store,
-    fan_out: &FanOut,
+    fanout: &Fanout,
     request: AssignBotRequest,
 ) -> Result<AssignBotResponse, Error> {
     let given = validate::required("assignment", request.assignment)?;
@@ -53,7 +53,7 @@ pub(super) async fn assign(
         }
         stored => stored?,
     };
-    fan_out.assigned();
+    fanout.notify_bots_enabled();
     Ok(AssignBotResponse { assignment: Some(convert::assignment(stored)) })
 }
 
@@ -76,7 +76,7 @@ pub(super) async fn list(
 ) -> Result<ListAssignmentsResponse, Error> {
     let chat_id = validate::id("chat_id", request.chat_id)?;
     let connection = &mut store.connection().await?;
-    let assignments = Assignment::of_chat(connection, &chat_id).await?;
+    let assignments = Assignment::by_chat(connection, &chat_id).await?;
     if assignments.is_empty() && Chat::by_id(connection, &chat_id).await?.is_none() {
         return Err(Error::ChatNotFound(chat_id));
     }

@@ -2,6 +2,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
+use access::Caller;
 use api::chat::v1::{
     AssignBotRequest, AssignBotResponse, CreateBotRequest, CreateBotResponse, DeleteBotRequest,
     DeleteBotResponse, GetBotRequest, GetBotResponse, ListAssignmentsRequest,
@@ -10,13 +11,12 @@ use api::chat::v1::{
     UnassignBotResponse, UpdateBotRequest, UpdateBotResponse, WorkRequest, WorkResponse,
     bot_service_server::BotService,
 };
-use common::access::Caller;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{assignments, bots, deliveries};
 use crate::{
-    bots::{desk::Desk, fanout::FanOut},
+    bots::{dispatcher::DeliveryDispatcher, fanout::Fanout},
     limits::Room,
     store::Store,
 };
@@ -24,16 +24,19 @@ use crate::{
 /// chat.v1.BotService.
 pub struct Bots {
     store: Store,
-    desk: Arc<Desk>,
-    fan_out: FanOut,
+    dispatcher: Arc<DeliveryDispatcher>,
+    fanout: Fanout,
     streams: Room,
 }
 
 impl Bots {
-    /// The service on this store, with the desk that hands out deliveries, the task that makes
-    /// them, and room for so many workers.
-    pub(crate) const fn new(store: Store, desk: Arc<Desk>, fan_out: FanOut, streams: Room) -> Self {
-        Self { store, desk, fan_out, streams }
+    pub(crate) const fn new(
+        store: Store,
+        dispatcher: Arc<DeliveryDispatcher>,
+        fanout: Fanout,
+        streams: Room,
+    ) -> Self {
+        Self { store, dispatcher, fanout, streams }
     }
 }
 
@@ -66,7 +69,7 @@ impl BotService for Bots {
         &self,
         request: Request<UpdateBotRequest>,
     ) -> Result<Response<UpdateBotResponse>, Status> {
-        let updated = bots::update(&self.store, &self.fan_out, request.into_inner()).await;
+        let updated = bots::update(&self.store, &self.fanout, request.into_inner()).await;
         self.store.reply(updated)
     }
 
@@ -81,7 +84,7 @@ impl BotService for Bots {
         &self,
         request: Request<AssignBotRequest>,
     ) -> Result<Response<AssignBotResponse>, Status> {
-        let assigned = assignments::assign(&self.store, &self.fan_out, request.into_inner()).await;
+        let assigned = assignments::assign(&self.store, &self.fanout, request.into_inner()).await;
         self.store.reply(assigned)
     }
 
@@ -106,7 +109,7 @@ impl BotService for Bots {
         let place = self.streams.enter()?;
         let (_, extensions, requests) = request.into_parts();
         let caller = extensions.get::<Caller>().cloned();
-        let told = deliveries::work(&self.desk, place, requests, caller);
+        let told = deliveries::work(&self.dispatcher, place, requests, caller);
         Ok(Response::new(Box::pin(self.store.gate().while_open(told))))
     }
 
@@ -121,7 +124,7 @@ impl BotService for Bots {
         &self,
         request: Request<RetryDeliveryRequest>,
     ) -> Result<Response<RetryDeliveryResponse>, Status> {
-        let retried = deliveries::retry(&self.store, &self.desk, request.into_inner()).await;
+        let retried = deliveries::retry(&self.store, &self.dispatcher, request.into_inner()).await;
         self.store.reply(retried)
     }
 }

@@ -4,15 +4,13 @@ use api::chat::v1::{
     CreateBotRequest, CreateBotResponse, DeleteBotRequest, DeleteBotResponse, GetBotRequest,
     GetBotResponse, ListBotsRequest, ListBotsResponse, UpdateBotRequest, UpdateBotResponse,
 };
-use common::{
-    database::types::Time,
-    page::{self, Page},
-};
+use database::types::Time;
 use uuid::Uuid;
+use wire::page::{self, Page};
 
 use super::convert;
 use crate::{
-    bots::{fanout::FanOut, work::TYPE_LENGTH},
+    bots::{MAX_TYPE_LENGTH, fanout::Fanout},
     error::Error,
     models::bot::{Bot, BotChanges},
     store::Store,
@@ -30,7 +28,7 @@ pub(super) async fn create(
     let now = Time::now();
     let new = Bot {
         id: Uuid::now_v7().to_string(),
-        kind: validate::text("bot.type", bot.r#type, TYPE_LENGTH)?,
+        kind: validate::text("bot.type", bot.r#type, MAX_TYPE_LENGTH)?,
         name: validate::text("bot.name", bot.name, NAME_LENGTH)?,
         description: validate::optional_text(
             "bot.description",
@@ -58,7 +56,7 @@ pub(super) async fn list(
     request: ListBotsRequest,
 ) -> Result<ListBotsResponse, Error> {
     let mut page = Page::of(request.page_size)?;
-    let kind = validate::optional_text("type", request.r#type, TYPE_LENGTH)?;
+    let kind = validate::optional_text("type", request.r#type, MAX_TYPE_LENGTH)?;
     let filter = format!("bots?type={}", kind.as_deref().unwrap_or_default());
     let mut after = page::read(&request.page_token, &filter)?.unwrap_or_default();
     let connection = &mut store.connection().await?;
@@ -75,7 +73,7 @@ pub(super) async fn list(
 
 pub(super) async fn update(
     store: &Store,
-    fan_out: &FanOut,
+    fanout: &Fanout,
     request: UpdateBotRequest,
 ) -> Result<UpdateBotResponse, Error> {
     let bot = validate::required("bot", request.bot)?;
@@ -83,7 +81,7 @@ pub(super) async fn update(
     let fields = ["type", "name", "description", "config", "enabled"];
     let [kind, name, description, config, enabled] = validate::mask(request.update_mask, fields)?;
     let changes = BotChanges {
-        kind: kind.then(|| validate::text("bot.type", bot.r#type, TYPE_LENGTH)).transpose()?,
+        kind: kind.then(|| validate::text("bot.type", bot.r#type, MAX_TYPE_LENGTH)).transpose()?,
         name: name.then(|| validate::text("bot.name", bot.name, NAME_LENGTH)).transpose()?,
         description: description
             .then(|| {
@@ -96,7 +94,7 @@ pub(super) async fn update(
     };
     let changed = Bot::update(&mut store.connection().await?, &id, &changes).await?;
     let bot = changed.ok_or(Error::BotNotFound(id))?;
-    fan_out.assigned();
+    fanout.notify_bots_enabled();
     Ok(UpdateBotResponse { bot: Some(convert::bot(bot)) })
 }
 

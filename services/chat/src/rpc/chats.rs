@@ -6,20 +6,20 @@ use api::chat::v1::{
     get_chat_request::Key,
 };
 use chrono::DateTime;
-use common::{
-    database::types::Time,
-    page::{self, Page},
-    status::Problem,
-};
+use database::types::Time;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use uuid::Uuid;
+use wire::{
+    Problem,
+    page::{self, Page},
+};
 
 use super::convert;
 use crate::{
     error::Error,
     models::{
         chat::{Chat, ChatChanges, NewChat},
-        listing::{self, Place},
+        chat_page::{self, ChatKey},
     },
     store::Store,
     validate,
@@ -83,8 +83,8 @@ pub(super) async fn list(
     };
     let connection = &mut store.connection().await?;
     loop {
-        let read = listing::page(connection, of, after.as_ref(), page.wanted()).await?;
-        after = read.last().map(Place::from);
+        let read = chat_page::read(connection, of, after.as_ref(), page.wanted()).await?;
+        after = read.last().map(ChatKey::from);
         if !page.take(read, key, convert::chat) {
             break;
         }
@@ -134,14 +134,14 @@ fn key(chat: &Chat) -> String {
     format!("{last}|{}|{}", micros(chat.created_at), chat.id)
 }
 
-fn place(key: &str) -> Result<Place, Problem> {
+fn place(key: &str) -> Result<ChatKey, Problem> {
     let time = |micros: &str| {
         micros.parse().ok().and_then(DateTime::from_timestamp_micros).map(Time::from)
     };
     let parsed = || {
         let (last, rest) = key.split_once('|')?;
         let (created, id) = rest.split_once('|')?;
-        Some(Place {
+        Some(ChatKey {
             last_message_at: if last.is_empty() { None } else { Some(time(last)?) },
             created_at: time(created)?,
             id: validate::id("id", id.to_owned()).ok()?,

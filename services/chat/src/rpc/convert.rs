@@ -1,22 +1,20 @@
 //! Rows as the wire has them.
 
+use ::wire::convert::{timestamp, to_struct};
 use api::chat::v1::{self as wire, schedule::When};
-use common::{
-    convert::{timestamp, to_struct},
-    database::types::{Json, Time},
-};
+use database::types::{Json, Time};
 use serde_json::Value;
 
 use crate::{
-    bots::work::write_id,
-    messages::cursor::cursor,
+    bots::delivery_id,
+    messages::cursor,
     models::{
         assignment::Assignment,
         bot::Bot,
         chat::{Chat, ChatType},
-        delivery::{Delivery, Handed},
+        delivery::{Delivery, LeasedDelivery},
         message::Message,
-        schedule::{Kind, Schedule},
+        schedule::{Schedule, ScheduleKind},
     },
 };
 
@@ -44,17 +42,17 @@ pub(super) fn message(message: &Message) -> wire::Message {
         reply_to: message.reply_to.clone().unwrap_or_default(),
         metadata: Some(to_struct(message.metadata.0.clone())),
         sent_at: Some(timestamp(message.sent_at.utc())),
-        cursor: cursor(message.position),
+        cursor: cursor::encode(message.position),
     }
 }
 
 /// A row as the wire has it.
 pub(super) fn schedule(schedule: Schedule) -> wire::Schedule {
     let when = match schedule.kind {
-        Kind::Once => {
+        ScheduleKind::Once => {
             Time::try_from(schedule.expression).ok().map(|at| When::Once(timestamp(at.utc())))
         }
-        Kind::Cron => Some(When::Cron(schedule.expression)),
+        ScheduleKind::Cron => Some(When::Cron(schedule.expression)),
     };
     wire::Schedule {
         id: schedule.id,
@@ -97,15 +95,15 @@ pub(super) fn assignment(assignment: Assignment) -> wire::Assignment {
     }
 }
 
-/// A delivery as its worker is told.
-pub(super) fn handed(handed: Handed) -> wire::WorkResponse {
+/// A leased delivery as its worker gets it.
+pub(super) fn leased(leased: LeasedDelivery) -> wire::WorkResponse {
     wire::WorkResponse {
-        delivery_id: write_id(&handed),
-        attempt: count(handed.delivery.attempt),
-        config: Some(to_struct(laid_over(&handed.bot.config, handed.config_override))),
-        bot: Some(bot(handed.bot)),
-        chat: Some(chat(handed.chat)),
-        message: Some(message(&handed.message)),
+        delivery_id: delivery_id::encode(&leased.attempt()),
+        attempt: count(leased.delivery.attempt),
+        config: Some(to_struct(laid_over(&leased.bot.config, leased.config_override))),
+        bot: Some(bot(leased.bot)),
+        chat: Some(chat(leased.chat)),
+        message: Some(message(&leased.message)),
     }
 }
 

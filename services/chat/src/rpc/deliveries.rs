@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
+use access::Caller;
 use api::chat::v1::{
     ListParkedDeliveriesRequest, ListParkedDeliveriesResponse, RetryDeliveryRequest,
     RetryDeliveryResponse, WorkRequest, WorkResponse,
 };
-use common::{
-    access::Caller,
-    page::{self, Page},
-    status::Problem,
-};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Status, Streaming};
+use wire::{
+    Problem,
+    page::{self, Page},
+};
 
 use super::convert;
 use crate::{
-    bots::{desk::Desk, work},
+    bots::{dispatcher::DeliveryDispatcher, worker},
     error::Error,
     models::{clock, delivery::Delivery},
     store::Store,
@@ -25,12 +25,13 @@ use crate::{
 };
 
 pub(super) fn work(
-    desk: &Arc<Desk>,
+    dispatcher: &Arc<DeliveryDispatcher>,
     place: OwnedSemaphorePermit,
     requests: Streaming<WorkRequest>,
     caller: Option<Caller>,
 ) -> impl Stream<Item = Result<WorkResponse, Status>> + Send + use<> {
-    ReceiverStream::new(work::work(desk, requests, caller, place, convert::handed))
+    let leased = worker::start(dispatcher, requests, caller, place);
+    ReceiverStream::new(leased).map(|leased| leased.map(convert::leased))
 }
 
 pub(super) async fn list_parked(
@@ -53,7 +54,7 @@ pub(super) async fn list_parked(
     let (bot_id, chat_id) = (bot_id.as_deref(), chat_id.as_deref());
     loop {
         let (wanted, behind) = (page.wanted(), (after.0, after.1.as_str()));
-        let read = Delivery::parked(connection, bot_id, chat_id, behind, wanted).await?;
+        let read = Delivery::parked_page(connection, bot_id, chat_id, behind, wanted).await?;
         after =
             read.last().map(|(last, _)| (last.position, last.bot_id.clone())).unwrap_or_default();
         let key = |(row, _): &(Delivery, _)| format!("{}|{}", row.position, row.bot_id);
@@ -67,17 +68,17 @@ pub(super) async fn list_parked(
 
 pub(super) async fn retry(
     store: &Store,
-    desk: &Desk,
+    dispatcher: &DeliveryDispatcher,
     request: RetryDeliveryRequest,
 ) -> Result<RetryDeliveryResponse, Error> {
     let message = validate::id("message_id", request.message_id)?;
     let bot = validate::id("bot_id", request.bot_id)?;
     let connection = &mut store.connection().await?;
     let now = clock::now(connection).await?;
-    if !Delivery::retry(connection, &message, &bot, now).await? {
+    if !Delivery::unpark(connection, &message, &bot, now).await? {
         return Err(Error::DeliveryNotFound { message, bot });
     }
-    desk.wake();
+    dispatcher.notify_workers();
     Ok(RetryDeliveryResponse {})
 }
 

@@ -7,17 +7,15 @@ use std::{
 };
 
 use api::chat::v1::{Chat, ImportChatsRequest, ImportChatsResponse, ImportError};
-use common::{
-    database::{chain, types::Time},
-    status::Problem,
-};
+use database::types::Time;
 use tonic::Streaming;
 use uuid::Uuid;
+use wire::{Problem, error_chain};
 
 use super::chats::{JID_LENGTH, NAME_LENGTH};
 use crate::{
     error::{Error, Fault},
-    models::import::ImportedChat,
+    models::chat_import::ImportedChat,
     store::Store,
     validate,
 };
@@ -106,7 +104,7 @@ impl<'a> Import<'a> {
         for (&index, row) in indices.iter().zip(rows) {
             match self.upsert([row.clone()].into()).await {
                 Err(error) if error.fault() == Some(Fault::Bug) => {
-                    tracing::error!(index, error = chain(&error), "a row cannot be imported");
+                    tracing::error!(index, error = error_chain(&error), "a row cannot be imported");
                     self.refuse(index, &Problem::internal());
                 }
                 result => result?,

@@ -4,20 +4,20 @@ use api::chat::v1::{
     ListMessagesRequest, ListMessagesResponse, SendMessageRequest, SendMessageResponse,
     SubscribeRequest, SubscribeResponse,
 };
-use common::{
-    database::types::Time,
-    page::{self, Page},
-    status::Problem,
-};
+use database::types::Time;
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 use uuid::Uuid;
+use wire::{
+    Problem,
+    page::{self, Page},
+};
 
 use super::convert;
 use crate::{
     error::Error,
-    messages::{BODY_SIZE, cursor, feed::Feed, subscription, writer::Writer},
+    messages::{MAX_BODY_BYTES, cursor, feed::Feed, subscription, writer::Writer},
     models::{
         chat::Chat,
         message::{Message, NewMessage},
@@ -38,7 +38,7 @@ pub(super) async fn send(
         chat_id: validate::id("chat_id", request.chat_id)?,
         id: validate::uuid("id", request.id)?.unwrap_or_else(Uuid::now_v7).to_string(),
         sender: validate::text("sender", request.sender, SENDER_LENGTH)?,
-        body: validate::body("body", request.body, BODY_SIZE)?,
+        body: validate::body("body", request.body, MAX_BODY_BYTES)?,
         reply_to: validate::uuid("reply_to", request.reply_to)?.map(|id| id.to_string()),
         metadata: validate::metadata("metadata", request.metadata)?,
         sent_at: Time::now(),
@@ -85,12 +85,12 @@ pub(super) async fn subscribe(
     let chat_id = validate::optional_text("chat_id", request.chat_id, validate::ID_LENGTH)?;
     let after = match request.after.as_str() {
         "" => None,
-        after => Some(cursor::position("after", after)?),
+        after => Some(cursor::decode("after", after)?),
     };
     let after = begin(feed.store(), chat_id.as_deref(), after).await?;
-    let listener = feed.listen(chat_id.as_deref()).await?;
+    let receiver = feed.subscribe(chat_id.as_deref()).await?;
     let store = feed.store().clone();
-    Ok(subscription::messages(listener, after).map(move |message| {
+    Ok(subscription::stream(receiver, after).map(move |message| {
         // Held for as long as the stream is.
         let _ = &place;
         match message {
@@ -111,6 +111,6 @@ async fn begin(store: &Store, chat_id: Option<&str>, after: Option<i64>) -> Resu
     }
     Ok(match after {
         Some(after) => after,
-        None => Message::newest(connection).await?,
+        None => Message::newest_position(connection).await?,
     })
 }

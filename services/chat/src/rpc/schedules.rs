@@ -6,25 +6,27 @@ use api::chat::v1::{
     RunScheduleRequest, RunScheduleResponse, Schedule as Wire, UpdateScheduleRequest,
     UpdateScheduleResponse, schedule::When,
 };
-use common::{
-    database::types::Time,
-    page::{self, Page},
-    status::Problem,
-};
+use database::types::Time;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use serde_json::json;
 use uuid::Uuid;
+use wire::{
+    Problem,
+    page::{self, Page},
+};
 
 use super::convert;
 use crate::{
     bus::{Bus, Topic},
     error::Error,
-    messages::{BODY_SIZE, writer::Writer},
+    messages::{MAX_BODY_BYTES, writer::Writer},
     models::{
         chat::Chat,
-        schedule::{Kind, Schedule, ScheduleChanges},
+        schedule::{Schedule, ScheduleChanges, ScheduleKind},
     },
-    schedules::calendar::{Calendar, Unreadable, zone},
+    schedules::{
+        calendar::{Calendar, CalendarError, parse_time_zone},
+        message::on_request,
+    },
     store::Store,
     validate,
 };
@@ -60,7 +62,7 @@ pub(super) async fn create(
         }
         error => error.into(),
     })?;
-    bus.tell(Topic::Schedules);
+    bus.publish(Topic::Schedules);
     Ok(CreateScheduleResponse { schedule: Some(convert::schedule(stored)) })
 }
 
@@ -135,7 +137,7 @@ pub(super) async fn update(
     };
     let changed = Schedule::update(&mut store.connection().await?, &old.id, &changes).await?;
     let schedule = changed.ok_or(Error::ScheduleNotFound(old.id))?;
-    bus.tell(Topic::Schedules);
+    bus.publish(Topic::Schedules);
     Ok(UpdateScheduleResponse { schedule: Some(convert::schedule(schedule)) })
 }
 
@@ -157,9 +159,8 @@ pub(super) async fn run(
     request: RunScheduleRequest,
 ) -> Result<RunScheduleResponse, Error> {
     let schedule = find(store, request.id).await?;
-    let told = json!({ "id": schedule.id, "run_at": Time::now().utc().to_rfc3339(), "missed": 0 });
-    let stored = writer.send(schedule.message(Uuid::now_v7(), told)).await?;
-    Schedule::ran(&mut store.connection().await?, &schedule.id, stored.sent_at).await?;
+    let stored = writer.send(on_request(&schedule)).await?;
+    Schedule::set_last_run(&mut store.connection().await?, &schedule.id, stored.sent_at).await?;
     Ok(RunScheduleResponse { message: Some(convert::message(&stored)) })
 }
 
@@ -170,7 +171,7 @@ async fn find(store: &Store, id: String) -> Result<Schedule, Error> {
 }
 
 fn message(text: String) -> Result<String, Problem> {
-    let text = validate::body("schedule.message", text, BODY_SIZE)?;
+    let text = validate::body("schedule.message", text, MAX_BODY_BYTES)?;
     validate::required("schedule.message", Some(text).filter(|text| !text.is_empty()))
 }
 
@@ -181,7 +182,8 @@ fn calendar(
     after: Option<Time>,
 ) -> Result<(String, Calendar), Problem> {
     let timezone = if timezone.is_empty() { UTC.into() } else { timezone };
-    let zone = zone(&timezone).map_err(|error| unreadable("schedule.timezone", &error))?;
+    let zone =
+        parse_time_zone(&timezone).map_err(|error| unreadable("schedule.timezone", &error))?;
     let calendar = match validate::required("schedule.when", when)? {
         When::Once(time) => {
             let field = "schedule.once";
@@ -194,7 +196,8 @@ fn calendar(
         }
         When::Cron(fields) => {
             let fields = validate::text("schedule.cron", fields, CRON_LENGTH)?;
-            Calendar::cron(&fields, zone).map_err(|error| unreadable("schedule.cron", &error))?
+            Calendar::parse_cron(&fields, zone)
+                .map_err(|error| unreadable("schedule.cron", &error))?
         }
     };
     Ok((timezone, calendar))
@@ -203,8 +206,8 @@ fn calendar(
 /// The same, as it is stored.
 fn when(schedule: &Schedule) -> Result<Option<When>, Problem> {
     let field = match schedule.kind {
-        Kind::Once => "schedule.once",
-        Kind::Cron => "schedule.cron",
+        ScheduleKind::Once => "schedule.once",
+        ScheduleKind::Cron => "schedule.cron",
     };
     let wire: Wire = convert::schedule(schedule.clone());
     wire.when.map(Some).ok_or_else(|| {
@@ -213,12 +216,12 @@ fn when(schedule: &Schedule) -> Result<Option<When>, Problem> {
     })
 }
 
-fn unreadable(field: &str, error: &Unreadable) -> Problem {
+fn unreadable(field: &str, error: &CalendarError) -> Problem {
     let reason = match error {
-        Unreadable::Time(_) => "TIME_INVALID",
-        Unreadable::Cron(..) => "CRON_INVALID",
-        Unreadable::Never(_) => "CRON_NEVER",
-        Unreadable::Zone(_) => "TIMEZONE_UNKNOWN",
+        CalendarError::Time(_) => "TIME_INVALID",
+        CalendarError::Cron(..) => "CRON_INVALID",
+        CalendarError::NeverDue(_) => "CRON_NEVER",
+        CalendarError::TimeZone(_) => "TIMEZONE_UNKNOWN",
     };
     Problem::invalid(field, reason, error.to_string())
 }

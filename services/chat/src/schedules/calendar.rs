@@ -1,121 +1,120 @@
 //! When a schedule is due: once, or by five cron fields in a time zone.
 //!
-//! Where a clock goes forward, a run at a fixed time that is left out comes at the first moment
-//! behind the gap; where it goes back, it comes the first time only. Runs by intervals
-//! (`*/5 * * * *`) follow the absolute time. That is croner's rule, after Vixie cron's.
+//! When a clock goes forward, a run at a fixed time within the gap is due at the first moment after
+//! it. When a clock goes back, a run is due at the first of its two times only. Interval runs
+//! (`*/5 * * * *`) follow absolute time. This is croner's rule, after Vixie cron.
 
 use std::str::FromStr as _;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use common::database::types::Time;
 use croner::{
     Cron, Direction,
     parser::{CronParser, Seconds, Year},
 };
+use database::types::Time;
 
-use crate::models::schedule::Kind;
+use crate::models::schedule::ScheduleKind;
 
-/// Runs that are counted as missed, at most.
-const COUNTED: usize = 1_000;
+const MAX_MISSED_COUNT: usize = 1_000;
 
-/// When a schedule is due.
+/// The times at which a schedule is due.
 #[derive(Clone, Debug)]
 pub(crate) enum Calendar {
-    /// At one moment.
     Once(Time),
-    /// Whenever the clock of a zone shows it.
+    /// Whenever the clock of the time zone matches.
     Cron(Box<Cron>, Tz),
 }
 
-/// Why a calendar cannot be read.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum Unreadable {
-    /// Not a point in time.
-    #[error("'{0}' is no time")]
+pub(crate) enum CalendarError {
+    #[error("invalid time '{0}'")]
     Time(String),
-    /// Not five cron fields.
-    #[error("'{0}' is not five cron fields, such as \"30 9 * * 1-5\": {1}")]
+    #[error("invalid cron fields '{0}': {1}; give five, such as \"30 9 * * 1-5\"")]
     Cron(String, String),
-    /// They never come.
-    #[error("'{0}' never comes")]
-    Never(String),
-    /// No zone of the IANA's.
-    #[error("'{0}' is no time zone of the IANA's, such as Europe/Berlin")]
-    Zone(String),
+    #[error("cron fields '{0}' match no date")]
+    NeverDue(String),
+    #[error("unknown time zone '{0}'; give an IANA name, such as Europe/Berlin")]
+    TimeZone(String),
 }
 
-/// What is due.
+/// The due run of a schedule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Due {
-    /// The run that is to be sent: the last one that came.
+pub(crate) struct DueRun {
+    /// The latest due time, which is sent.
     pub(crate) at: Time,
-    /// How many came before it since the schedule last stood at one.
+    /// Number of earlier due times that were not sent, up to [`MAX_MISSED_COUNT`].
     pub(crate) missed: usize,
-    /// The first one still to come.
     pub(crate) next: Option<Time>,
 }
 
-/// A zone by its name.
-pub(crate) fn zone(name: &str) -> Result<Tz, Unreadable> {
-    Tz::from_str(name).map_err(|_| Unreadable::Zone(name.into()))
+pub(crate) fn parse_time_zone(name: &str) -> Result<Tz, CalendarError> {
+    Tz::from_str(name).map_err(|_| CalendarError::TimeZone(name.into()))
 }
 
 impl Calendar {
-    /// As a row has it.
-    pub(crate) fn read(kind: Kind, expression: &str, zone_name: &str) -> Result<Self, Unreadable> {
+    /// Parses the columns of a schedule.
+    pub(crate) fn parse(
+        kind: ScheduleKind,
+        expression: &str,
+        time_zone: &str,
+    ) -> Result<Self, CalendarError> {
         match kind {
-            Kind::Once => Time::try_from(expression.to_owned())
+            ScheduleKind::Once => Time::try_from(expression.to_owned())
                 .map(Self::Once)
-                .map_err(|_| Unreadable::Time(expression.into())),
-            Kind::Cron => Self::cron(expression, zone(zone_name)?),
+                .map_err(|_| CalendarError::Time(expression.into())),
+            ScheduleKind::Cron => Self::parse_cron(expression, parse_time_zone(time_zone)?),
         }
     }
 
-    /// Five cron fields that come some day.
-    pub(crate) fn cron(fields: &str, zone: Tz) -> Result<Self, Unreadable> {
+    /// Parses five cron fields that match some date.
+    pub(crate) fn parse_cron(fields: &str, time_zone: Tz) -> Result<Self, CalendarError> {
         let parser =
             CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let refused = |why: String| Unreadable::Cron(fields.into(), why);
-        if fields.split_whitespace().count() != 5 {
-            return Err(refused("there must be five of them".into()));
+        let invalid = |reason: String| CalendarError::Cron(fields.into(), reason);
+        let count = fields.split_whitespace().count();
+        if count != 5 {
+            return Err(invalid(format!("found {count} fields")));
         }
-        let cron = parser.parse(fields).map_err(|error| refused(error.to_string()))?;
-        let calendar = Self::Cron(Box::new(cron), zone);
+        let cron = parser.parse(fields).map_err(|error| invalid(error.to_string()))?;
+        let calendar = Self::Cron(Box::new(cron), time_zone);
         match calendar.next(Time::now()) {
             Some(_) => Ok(calendar),
-            None => Err(Unreadable::Never(fields.into())),
+            None => Err(CalendarError::NeverDue(fields.into())),
         }
     }
 
-    /// The first run after a moment.
+    /// The first due time after a moment.
     pub(crate) fn next(&self, after: Time) -> Option<Time> {
         match self {
             Self::Once(at) => Some(*at).filter(|at| *at > after),
-            Self::Cron(cron, zone) => {
-                cron.find_next_occurrence(&after.utc().with_timezone(zone), false).ok().map(time)
-            }
+            Self::Cron(cron, time_zone) => cron
+                .find_next_occurrence(&after.utc().with_timezone(time_zone), false)
+                .ok()
+                .map(time),
         }
     }
 
-    /// What is due, where the schedule stands at `stood` and it is `now`.
-    pub(crate) fn due(&self, stood: Time, now: Time) -> Due {
+    /// The due run at `now` of a schedule whose next run was `expected`.
+    pub(crate) fn due(&self, expected: Time, now: Time) -> DueRun {
         let next = self.next(now);
-        let Self::Cron(cron, zone) = self else { return Due { at: stood, missed: 0, next } };
-        let now = now.utc().with_timezone(zone);
+        let Self::Cron(cron, time_zone) = self else {
+            return DueRun { at: expected, missed: 0, next };
+        };
+        let now = now.utc().with_timezone(time_zone);
         let last = cron.find_previous_occurrence(&now, true).ok().map(time);
-        // Where it stands may be no time of its calendar: that was another one then.
-        let at = last.map_or(stood, |last| last.max(stood));
-        let since = stood.utc().with_timezone(zone);
+        // `expected` may not be a time of this calendar, if the calendar changed since.
+        let at = last.map_or(expected, |last| last.max(expected));
+        let since = expected.utc().with_timezone(time_zone);
         let missed = cron
             .iter_from(since, Direction::Forward)
             .take_while(|run| run.to_utc() < at.utc())
-            .take(COUNTED)
+            .take(MAX_MISSED_COUNT)
             .count();
-        Due { at, missed, next }
+        DueRun { at, missed, next }
     }
 
-    /// How a row keeps it.
+    /// The `schedule_expression` of the row.
     pub(crate) fn expression(&self) -> String {
         match self {
             Self::Once(at) => at.utc().to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true),
@@ -123,11 +122,10 @@ impl Calendar {
         }
     }
 
-    /// Which kind it is.
-    pub(crate) const fn kind(&self) -> Kind {
+    pub(crate) const fn kind(&self) -> ScheduleKind {
         match self {
-            Self::Once(_) => Kind::Once,
-            Self::Cron(..) => Kind::Cron,
+            Self::Once(_) => ScheduleKind::Once,
+            Self::Cron(..) => ScheduleKind::Cron,
         }
     }
 }
@@ -146,8 +144,8 @@ mod tests {
         Time::try_from(text.to_owned()).unwrap()
     }
 
-    fn cron(fields: &str, zone_name: &str) -> Calendar {
-        Calendar::cron(fields, zone(zone_name).unwrap()).unwrap()
+    fn cron(fields: &str, time_zone: &str) -> Calendar {
+        Calendar::parse_cron(fields, parse_time_zone(time_zone).unwrap()).unwrap()
     }
 
     fn runs(calendar: &Calendar, after: &str, count: usize) -> Vec<String> {
@@ -156,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_of_the_zone_counts() {
+    fn cron_fields_follow_the_clock_of_the_time_zone() {
         let daily = cron("30 9 * * *", "Europe/Berlin");
         // Summer time ends on 25 October 2026.
         assert_eq!(
@@ -166,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_is_left_out_comes_behind_the_gap() {
+    fn a_time_in_the_gap_is_due_after_it() {
         // From 02:00 to 03:00 on 29 March 2026.
         let daily = cron("30 2 * * *", "Europe/Berlin");
         assert_eq!(
@@ -176,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_comes_twice_counts_once() {
+    fn a_repeated_time_is_due_once() {
         let daily = cron("30 2 * * *", "Europe/Berlin");
         assert_eq!(runs(&daily, "2026-10-24T12:00:00Z", 2), ["10-25T00:30", "10-26T01:30"]);
         let half_hours = cron("*/30 * * * *", "Europe/Berlin");
@@ -187,10 +185,10 @@ mod tests {
     }
 
     #[test]
-    fn who_slept_sends_the_last_run_and_counts_the_others() {
+    fn the_latest_due_time_is_sent_and_earlier_ones_are_counted() {
         let hourly = cron("0 * * * *", "UTC");
         let due = hourly.due(at("2026-01-01T00:00:00Z"), at("2026-01-01T05:10:00Z"));
-        let expected = Due {
+        let expected = DueRun {
             at: at("2026-01-01T05:00:00Z"),
             missed: 5,
             next: Some(at("2026-01-01T06:00:00Z")),
@@ -200,26 +198,26 @@ mod tests {
         assert_eq!((on_time.at, on_time.missed), (at("2026-01-01T00:00:00Z"), 0));
         let for_years = cron("* * * * *", "UTC");
         let due = for_years.due(at("2020-01-01T00:00:00Z"), at("2026-01-01T00:00:30Z"));
-        assert_eq!((due.at, due.missed), (at("2026-01-01T00:00:00Z"), COUNTED));
+        assert_eq!((due.at, due.missed), (at("2026-01-01T00:00:00Z"), MAX_MISSED_COUNT));
         let once = Calendar::Once(at("2026-01-01T00:00:00Z"));
         let due = once.due(at("2026-01-01T00:00:00Z"), at("2026-02-01T00:00:00Z"));
         assert_eq!((due.missed, due.next), (0, None));
     }
 
     #[test]
-    fn what_is_no_calendar_is_refused() {
+    fn invalid_cron_fields_are_refused() {
         for fields in ["", "* * * *", "0 0 0 * * *", "61 * * * *", "a b c d e", "@daily"] {
-            let refused = Calendar::cron(fields, Tz::UTC).unwrap_err();
-            assert!(matches!(refused, Unreadable::Cron(..)), "{fields}: {refused:?}");
+            let refused = Calendar::parse_cron(fields, Tz::UTC).unwrap_err();
+            assert!(matches!(refused, CalendarError::Cron(..)), "{fields}: {refused:?}");
         }
         assert_eq!(
-            Calendar::cron("0 0 30 2 *", Tz::UTC).unwrap_err(),
-            Unreadable::Never("0 0 30 2 *".into())
+            Calendar::parse_cron("0 0 30 2 *", Tz::UTC).unwrap_err(),
+            CalendarError::NeverDue("0 0 30 2 *".into())
         );
-        assert!(zone("Mars/Olympus").is_err());
+        assert!(parse_time_zone("Mars/Olympus").is_err());
     }
 
-    /// What cron's grammar is made of, and what it is not.
+    /// Cron fields, valid and invalid.
     fn any_cron() -> impl Strategy<Value = String> {
         let field = "[0-9]{1,3}|\\*|\\*/[0-9]{1,9}|[0-9]{1,2}-[0-9]{1,2}(/[0-9]{1,2})?\
                      |[0-9,]{1,20}|[0-9LW#?A-Z*/,-]{1,8}|(SUN|mon|JAN|dec)(-(FRI|nov))?";
@@ -237,29 +235,29 @@ mod tests {
     }
 
     proptest! {
-        // As many as proptest has it: what never comes is looked for to the end of the calendar.
+        // Proptest's default number of cases: a search without a match takes long.
         #[test]
-        fn any_cron_comes_in_time_or_is_refused(
+        fn any_cron_fields_are_computed_within_time_or_refused(
             fields in any_cron(),
-            zone in prop::sample::select(&chrono_tz::TZ_VARIANTS[..]),
-            stood in any_time(),
+            time_zone in prop::sample::select(&chrono_tz::TZ_VARIANTS[..]),
+            expected in any_time(),
             now in any_time(),
         ) {
-            let begun = std::time::Instant::now();
-            if let Ok(calendar) = Calendar::cron(&fields, zone) {
+            let started = std::time::Instant::now();
+            if let Ok(calendar) = Calendar::parse_cron(&fields, time_zone) {
                 prop_assert!(calendar.next(now).is_none_or(|next| next > now), "{}", fields);
-                let due = calendar.due(stood, now);
-                prop_assert!(due.missed <= COUNTED);
-                let again = Calendar::read(Kind::Cron, &calendar.expression(), zone.name());
-                prop_assert_eq!(again.unwrap().next(now), calendar.next(now));
+                let due = calendar.due(expected, now);
+                prop_assert!(due.missed <= MAX_MISSED_COUNT);
+                let reparsed = Calendar::parse(ScheduleKind::Cron, &calendar.expression(), time_zone.name());
+                prop_assert_eq!(reparsed.unwrap().next(now), calendar.next(now));
             }
-            let took = begun.elapsed();
-            prop_assert!(took.as_secs() < 2, "{}: {:?}", fields, took);
+            let elapsed = started.elapsed();
+            prop_assert!(elapsed.as_secs() < 2, "{}: {:?}", fields, elapsed);
         }
 
         #[test]
-        fn any_zone_is_read_or_refused(name in ".*") {
-            let _ = zone(&name);
+        fn any_time_zone_is_parsed_or_refused(name in ".*") {
+            let _ = parse_time_zone(&name);
         }
     }
 }

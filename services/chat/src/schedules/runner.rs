@@ -1,161 +1,130 @@
-//! The task that sends what is due. Every replica has one; the database decides between them.
+//! The task that sends due messages. Every replica has one; the database decides between them.
 
 use std::time::Duration;
 
-use common::database::{
-    chain,
-    types::{Json, Time},
-};
-use serde_json::{Value, json};
-use uuid::Uuid;
+use database::types::Time;
+use tokio::time::{sleep, timeout};
+use wire::error_chain;
 
-use super::calendar::Calendar;
+use super::{
+    calendar::{Calendar, CalendarError},
+    message,
+};
 use crate::{
-    bus::{Bus, Ear, Topic},
+    bus::{Bus, Topic, WakeUps},
     error::Error,
-    models::{message::NewMessage, running::Run, schedule::Schedule},
+    models::{schedule::Schedule, schedule_run::ScheduleRun},
     store::Store,
 };
 
-/// How often the schedules are looked at though none of them is due: for what the bus lost, and what
-/// another program wrote.
-const PACE: Duration = Duration::from_secs(1);
-/// Schedules that are looked at at once.
-const PAGE: i64 = 64;
-/// The key of a message's metadata that tells of its schedule.
-const KEY: &str = "schedule";
+/// How often the schedules are read although none is due: for lost wake-ups, and for schedules that
+/// another program inserted.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Pause after a pass that left due schedules, because of their number or of locks.
+const BUSY_INTERVAL: Duration = Duration::from_millis(50);
+/// Due schedules of one pass.
+const PAGE_SIZE: i64 = 64;
+/// Schedules without a next run that are completed at the start.
+const MAX_WITHOUT_NEXT_RUN: i64 = 1_000;
 
-/// Sends what is due, once [`run`](Self::run).
-pub(crate) struct Runner {
+pub(crate) struct ScheduleRunner {
     store: Store,
     bus: Bus,
 }
 
-impl Runner {
-    /// One that tells the bus of what it sends.
+impl ScheduleRunner {
     pub(crate) const fn new(store: Store, bus: Bus) -> Self {
         Self { store, bus }
     }
 
-    /// Looks and sends while the gate is open, also when it hears of a change, for ever.
-    pub(crate) async fn run(self, mut changed: Ear) {
-        let mut adopted = false;
+    /// Sends due messages while the gate is open, until it is aborted.
+    pub(crate) async fn run(self, mut wake_ups: WakeUps) {
+        let mut has_first_runs = false;
         loop {
             self.store.gate().opened().await;
-            match self.turn(&mut adopted).await {
-                Ok(pause) => {
-                    let _ = tokio::time::timeout(pause, changed.heard()).await;
-                }
+            match self.pass(&mut has_first_runs).await {
+                Ok(pause) => drop(timeout(pause, wake_ups.recv()).await),
                 Err(error) => {
-                    self.store.heed(&error);
-                    tracing::warn!(error = chain(&error), "the schedules could not be looked at");
-                    tokio::time::sleep(PACE).await;
+                    self.store.invalidate_on(&error);
+                    tracing::warn!(error = error_chain(&error), "reading schedules failed");
+                    sleep(POLL_INTERVAL).await;
                 }
             }
         }
     }
 
-    /// Sends what is due, and says how long nothing else will be.
-    async fn turn(&self, adopted: &mut bool) -> Result<Duration, Error> {
-        if !*adopted {
-            self.adopt().await?;
-            *adopted = true;
+    /// Sends what is due; returns how long nothing else will be.
+    async fn pass(&self, has_first_runs: &mut bool) -> Result<Duration, Error> {
+        if !*has_first_runs {
+            self.set_first_runs().await?;
+            *has_first_runs = true;
         }
         let now = Time::now();
-        let due = Schedule::due(&mut self.store.connection().await?, now, PAGE).await?;
-        let mut all = due.len() < PAGE as usize;
+        let due = Schedule::due(&mut self.store.connection().await?, now, PAGE_SIZE).await?;
+        let mut all_done = due.len() < PAGE_SIZE as usize;
         for schedule in &due {
-            all &= self.send(schedule, now).await?;
+            all_done &= self.send(schedule, now).await?;
         }
-        if !all {
-            // Others hold what is left, or there is more of it.
-            return Ok(PACE / 20);
+        if !all_done {
+            return Ok(BUSY_INTERVAL);
         }
-        let next = Schedule::next(&mut self.store.connection().await?).await?;
+        let next = Schedule::next_run(&mut self.store.connection().await?).await?;
         let until = next.map(|next| (next.utc() - Time::now().utc()).to_std().unwrap_or_default());
-        Ok(until.unwrap_or(PACE).min(PACE))
+        Ok(until.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL))
     }
 
-    /// Puts schedules at their first run that another program left at none.
-    async fn adopt(&self) -> Result<(), Error> {
+    /// Sets the next run of schedules that another program inserted without one.
+    async fn set_first_runs(&self) -> Result<(), Error> {
         let connection = &mut self.store.connection().await?;
         let now = Time::now();
-        for schedule in Schedule::adrift(connection, 1_000).await? {
-            match schedule.calendar() {
-                Ok(calendar) => schedule.put(connection, calendar.next(now), true).await?,
+        for schedule in Schedule::without_next_run(connection, MAX_WITHOUT_NEXT_RUN).await? {
+            match calendar(&schedule) {
+                Ok(calendar) => {
+                    schedule.set_next_run(connection, calendar.next(now), true).await?;
+                }
                 Err(error) => {
-                    tracing::error!(schedule = schedule.id, "cannot be read, and is left: {error}");
+                    let id = schedule.id;
+                    tracing::error!(schedule = id, %error, "invalid schedule ignored");
                 }
             }
         }
         Ok(())
     }
 
-    /// Sends a schedule that is due; false where it has to be looked at again.
+    /// Sends the due run of a schedule; returns false if the schedule must be read again.
     async fn send(&self, schedule: &Schedule, now: Time) -> Result<bool, Error> {
         let connection = &mut self.store.connection().await?;
-        let Some(stands_at) = schedule.next_run_at else { return Ok(true) };
-        let calendar = match schedule.calendar() {
+        let Some(expected_next_run) = schedule.next_run_at else { return Ok(true) };
+        let calendar = match calendar(schedule) {
             Ok(calendar) => calendar,
             Err(error) => {
-                tracing::error!(schedule = schedule.id, "cannot be read, and is disabled: {error}");
-                schedule.put(connection, None, false).await?;
+                tracing::error!(schedule = schedule.id, %error, "invalid schedule disabled");
+                schedule.set_next_run(connection, None, false).await?;
                 return Ok(true);
             }
         };
-        let due = calendar.due(stands_at, now);
-        let told = json!({
-            "id": schedule.id,
-            "run_at": due.at.utc().to_rfc3339(),
-            "missed": due.missed,
-        });
-        let run = Run {
+        let due = calendar.due(expected_next_run, now);
+        let run = ScheduleRun {
             schedule_id: schedule.id.clone(),
-            stands_at,
-            next: due.next,
-            message: schedule.message(run_id(&schedule.id, due.at), told),
+            expected_next_run,
+            next_run: due.next,
+            message: message::of_run(schedule, due.at, due.missed),
         };
-        if !run.run(connection).await? {
+        if !run.execute(connection).await? {
             return Ok(false);
         }
-        self.bus.tell(Topic::Messages);
+        self.bus.publish(Topic::Messages);
         if due.missed > 0 {
             tracing::warn!(
                 schedule = schedule.id,
                 missed = due.missed,
-                "only the last of the runs that were missed was sent"
+                "missed runs skipped, last one sent"
             );
         }
         Ok(true)
     }
 }
 
-impl Schedule {
-    /// When it is due.
-    pub(crate) fn calendar(&self) -> Result<Calendar, super::calendar::Unreadable> {
-        Calendar::read(self.kind, &self.expression, &self.timezone)
-    }
-
-    /// What it sends now.
-    pub(crate) fn message(&self, id: Uuid, told: Value) -> NewMessage {
-        let mut metadata = self.metadata.0.clone();
-        if let Value::Object(map) = &mut metadata {
-            map.insert(KEY.into(), told);
-        }
-        NewMessage {
-            id: id.to_string(),
-            chat_id: self.chat_id.clone(),
-            sender: format!("schedule:{}", self.id),
-            body: self.message.clone(),
-            reply_to: None,
-            metadata: Json(metadata),
-            sent_at: Time::now(),
-        }
-    }
-}
-
-/// The id of a run's message: the same wherever it is made.
-fn run_id(schedule_id: &str, at: Time) -> Uuid {
-    let name = format!("{schedule_id}/{}", at.utc().timestamp_micros());
-    Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes())
+fn calendar(schedule: &Schedule) -> Result<Calendar, CalendarError> {
+    Calendar::parse(schedule.kind, &schedule.expression, &schedule.timezone)
 }

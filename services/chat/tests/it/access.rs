@@ -1,16 +1,17 @@
 //! Who may call what of the chat service.
 
+use access::method_paths;
 use api::chat::v1::{
     WorkRequest,
     bot_service_client::BotServiceClient,
     work_request::{Attend, Request as Asked},
 };
-use common::access::{Reflection, ours};
 use testing::{
     Backend, CallersFile, Process, apply, as_caller, both, call, channel, eventually, info, reason,
 };
 use tokio_stream::{StreamExt as _, pending};
 use tonic::{Code, transport::Channel};
+use transport::Reflection;
 
 use crate::fixture::Fixture;
 
@@ -56,7 +57,7 @@ async fn each_role_may_call_what_is_its_own(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let callers = CallersFile::of(&ROLES);
     let (_process, channel) = guarded(&fixture, &callers).await;
-    for path in ours(&["chat.v1", "gate.v1"]) {
+    for path in method_paths(&["chat.v1", "gate.v1"]) {
         let Some(may) = may(&path) else { continue };
         for (role, _) in ROLES {
             let answer = call(channel.clone(), &path, Some(role)).await;

@@ -3,11 +3,11 @@
 use api::chat::v1::{
     Chat, ChatType, DeleteChatRequest, GetChatRequest, UpdateChatRequest, get_chat_request::Key,
 };
-use common::convert::to_struct;
 use prost_types::{FieldMask, Struct, Value, value::Kind};
 use serde_json::json;
 use testing::{Backend, apply, bad_fields, both, info, reason};
 use tonic::{Code, Status};
+use wire::convert::to_struct;
 
 use crate::fixture::{Fixture, chat};
 

@@ -7,7 +7,7 @@ use api::chat::v1::{
     Message, SendMessageRequest, SubscribeRequest, SubscribeResponse,
     chat_service_client::ChatServiceClient, get_chat_request::Key,
 };
-use common::server;
+
 use revisions::Revision;
 use testing::{Backend, TestDatabase, channel, eventually, health};
 use tokio_util::sync::CancellationToken;
@@ -178,7 +178,7 @@ impl Drop for Fixture {
 }
 
 async fn loopback() -> (tokio::net::TcpListener, SocketAddr) {
-    let listener = server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let listener = transport::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }

@@ -153,7 +153,7 @@ async fn refused_with(fixture: &Fixture, config: chat::Config) -> String {
 async fn without_the_schema_service_it_stays_open_for_as_long_as_it_is_told(backend: Backend) {
     let fixture = Fixture::on(backend.at_head().await).await;
     let stopping = CancellationToken::new();
-    let listener = common::server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let listener = transport::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let schema_url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let config = schema::Config {
         database: fixture.database.url().parse().unwrap(),

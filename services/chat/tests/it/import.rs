@@ -4,11 +4,11 @@ use api::chat::v1::{
     Chat, ChatType, ImportChatsRequest, ImportChatsResponse, ListChatsRequest,
     get_chat_request::Key,
 };
-use common::convert::to_struct;
 use prost_types::{Struct, Timestamp};
 use serde_json::json;
 use testing::{Backend, apply, both, eventually};
 use tonic::Status;
+use wire::convert::to_struct;
 
 use crate::fixture::{Fixture, chat};
 

@@ -6,11 +6,11 @@ use api::chat::v1::{
     GetChatRequest, ImportChatsRequest, SubscribeRequest, chat_service_client::ChatServiceClient,
     get_chat_request::Key,
 };
-use common::convert::to_struct;
 use futures_util::future::join_all;
 use serde_json::json;
 use testing::{Backend, apply, both, channel, eventually, info, reason, retry_delay};
 use tonic::{Code, Request, Status};
+use wire::convert::to_struct;
 
 use crate::{
     fixture::{Fixture, chat, heard, message},

@@ -92,10 +92,10 @@ async fn a_token_is_good_for_its_own_list_alone(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     insert(&fixture.database).await;
     let token = fixture.page(2, "", ChatType::Unspecified).await.unwrap().next_page_token;
-    let other = common::page::token("1|2|3", "messages");
+    let other = wire::page::token("1|2|3", "messages");
     let cut = &token[..token.len() / 2];
-    let nul = common::page::token("1|2|\0", "chats?type=0");
-    let far = common::page::token("9999999999999999999|2|a", "chats?type=0");
+    let nul = wire::page::token("1|2|\0", "chats?type=0");
+    let far = wire::page::token("9999999999999999999|2|a", "chats?type=0");
     for bad in ["x", "!", cut, &other, &nul, &far] {
         let refused = fixture.page(2, bad, ChatType::Unspecified).await.unwrap_err();
         assert_invalid(&refused, "page_token", "PAGE_TOKEN_INVALID");

@@ -4,12 +4,12 @@ use api::chat::v1::{
     DeleteChatRequest, ListMessagesRequest, ListMessagesResponse, Message, SendMessageRequest,
     get_chat_request::Key,
 };
-use common::convert::to_struct;
 use futures_util::future::join_all;
 use serde_json::json;
 use testing::{Backend, apply, both, reason, retry_delay};
 use tonic::{Code, Status};
 use uuid::Uuid;
+use wire::convert::to_struct;
 
 use crate::{
     chats::assert_invalid,
@@ -184,7 +184,7 @@ async fn messages_are_read_newest_first_page_by_page(backend: Backend) {
         assert_eq!(found, sent, "{size} a page");
     }
     let token = list(&fixture, &chat, 2, "").await.unwrap().next_page_token;
-    let forged = common::page::token("x", &format!("messages?chat={chat}"));
+    let forged = wire::page::token("x", &format!("messages?chat={chat}"));
     for (chat, token) in [(&other, token.as_str()), (&chat, "x"), (&chat, &forged)] {
         let refused = list(&fixture, chat, 2, token).await.unwrap_err();
         assert_invalid(&refused, "page_token", "PAGE_TOKEN_INVALID");

@@ -1,7 +1,7 @@
 //! The models and the revisions that they are for.
 
 use chat::models::{self, BUILT_WITH, REQUIRES};
-use common::database::Database;
+use database::Database;
 use testing::{Backend, TestDatabase, apply, both};
 
 #[apply(both!)]
@@ -56,5 +56,5 @@ fn the_build_knows_the_newest_revision() {
 async fn answered(database: &TestDatabase) -> Result<(), String> {
     let database = Database::new(&database.url().parse().unwrap(), "test", 1);
     let mut connection = database.connection().await.unwrap();
-    models::answer(&mut connection).await.map_err(|error| error.to_string())
+    models::probe_columns(&mut connection).await.map_err(|error| error.to_string())
 }

@@ -1,11 +1,8 @@
-//! One order for all, whoever stalls: what `messages/mod.rs` of the service promises.
+//! One order for all, whoever stalls: what `messages.rs` of the service promises.
 
 use std::time::Duration;
 
-use common::{
-    database::{Connection, Database},
-    with_conn,
-};
+use database::{Connection, Database, with_conn};
 use diesel_async::SimpleAsyncConnection as _;
 use testing::{Backend, TestDatabase, apply, both, reason, retry_delay};
 use tokio::time::timeout;

@@ -4,13 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use chat::models::{
     chat::ChatType,
-    listing::{self, Place},
+    chat_page::{self, ChatKey},
 };
 use chrono::DateTime;
-use common::{
-    database::{Database, DatabaseUrl, types::Time},
-    with_conn,
-};
+use database::{Database, DatabaseUrl, types::Time, with_conn};
 use diesel::{QueryableByName, connection::InstrumentationEvent, sql_types::Text};
 use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
 use testing::{Backend, TestDatabase, apply, both};
@@ -89,12 +86,12 @@ async fn queries(
     };
     with_conn!(&mut connection, c => c.set_instrumentation(note));
     let time = |seconds| Time::from(DateTime::from_timestamp(seconds, 0).unwrap());
-    let place = after.map(|last| Place {
+    let place = after.map(|last| ChatKey {
         last_message_at: last.map(time),
         created_at: time(5),
         id: "x".into(),
     });
-    listing::page(&mut connection, of, place.as_ref(), 51).await.unwrap();
+    chat_page::read(&mut connection, of, place.as_ref(), 51).await.unwrap();
     let mut seen = seen.lock().unwrap().clone();
     seen.retain(|sql| sql.contains("ORDER BY"));
     assert!(!seen.is_empty());

@@ -7,12 +7,12 @@ use api::chat::v1::{
     ListSchedulesRequest, Message, RunScheduleRequest, Schedule, UpdateScheduleRequest,
     schedule::When, schedule_service_client::ScheduleServiceClient,
 };
-use common::convert::to_struct;
 use prost_types::{FieldMask, Timestamp};
 use serde_json::json;
 use testing::{Backend, apply, both, channel, eventually, reason};
 use tonic::{Code, Status, transport::Channel};
 use uuid::Uuid;
+use wire::convert::to_struct;
 
 use crate::{chats::assert_invalid, fixture::Fixture};
 
@@ -107,7 +107,7 @@ async fn who_slept_sends_the_last_run_and_says_so(backend: Backend) {
     let schedule = create(&fixture, cron(&chat, "0 0 1 1 *")).await.unwrap();
     overslept(&fixture, &schedule.id, "2020-01-01 00:00:00+00:00").await;
     let message = sent(&fixture, &chat).await;
-    let told = common::convert::from_struct(message.metadata.unwrap()).unwrap();
+    let told = wire::convert::from_struct(message.metadata.unwrap()).unwrap();
     let missed = told["schedule"]["missed"].as_f64().unwrap();
     assert!(missed >= 6.0, "{told}");
     let after = get(&fixture, &schedule.id).await;

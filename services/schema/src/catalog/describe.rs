@@ -6,10 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::{
-    database::{Database, DatabaseUrl, Unavailable},
-    with_conn,
-};
+use database::{Database, DatabaseUrl, Unavailable, with_conn};
 use diesel_async::RunQueryDsl as _;
 use revisions::{CATALOG_FILE, Dialect, Revision};
 use uuid::Uuid;

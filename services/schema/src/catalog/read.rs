@@ -1,7 +1,7 @@
 //! Reading the catalog of a live database: one query, so that it is of one moment, and only
 //! what every role may read.
 
-use common::{database::Connection, with_conn};
+use database::{Connection, with_conn};
 use diesel::{
     QueryResult, QueryableByName, sql_query,
     sql_types::{Bool, Nullable, Text},

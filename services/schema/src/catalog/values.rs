@@ -1,7 +1,7 @@
 //! What a column holds although its type says otherwise, which only SQLite allows: a boolean that
 //! stands as the text `true` would be read as false.
 
-use common::database::Connection;
+use database::Connection;
 use diesel::{QueryResult, QueryableByName, sql_query, sql_types::Text};
 use diesel_async::RunQueryDsl;
 

@@ -3,10 +3,7 @@
 use std::{collections::HashMap, process::ExitCode};
 
 use api::schema::v1::{SchemaState, Status};
-use common::{
-    access,
-    cli::{Failure, Output},
-};
+use cli::{Failure, Output};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -23,7 +20,7 @@ fn on(failure: &Failure) -> Option<String> {
     match failure {
         Failure::Unreachable { .. } => Some(START.into()),
         Failure::Refused(status) => match status.get_details_error_info() {
-            Some(info) => access::advice("schema", &info.reason, &info.metadata)
+            Some(info) => cli::advice("schema", &info.reason, &info.metadata)
                 .or_else(|| on_refusal(&info.reason, &info.metadata)),
             None => Some(on_loss(status.code()).into()),
         },
@@ -103,7 +100,7 @@ fn each(command: &str, revisions: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use common::status::Problem;
+    use wire::Problem;
 
     use super::*;
 

@@ -12,11 +12,12 @@ use std::{
 };
 
 use clap::Args;
-use common::{cli::Output, tls::DEVELOPMENT};
+use cli::Output;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
+use tls::DEVELOPMENT;
 
 /// How long they are good.
 const DAYS: u32 = 30;

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use api::schema::v1::schema_service_client::SchemaServiceClient;
 use clap::Args;
-use common::cli::{Connection, Failure, Output, connect, service_url};
+use cli::{Connection, Failure, Output, connect, service_url};
 use tonic::transport::Uri;
 
 use super::advice;
 
-common::client_tls_args!(SchemaTlsArgs, "SCHEMA", "");
-common::token_args!(SchemaTokenArgs, "SCHEMA", "");
+cli::client_tls_args!(SchemaTlsArgs, "SCHEMA", "");
+cli::token_args!(SchemaTokenArgs, "SCHEMA", "");
 
 /// A command that asks the schema service.
 #[derive(Debug, Args)]

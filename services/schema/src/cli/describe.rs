@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use common::{
-    cli::{Output, unrepeated},
-    database::DatabaseUrl,
-};
+use cli::{Output, redacted};
+use database::DatabaseUrl;
 use revisions::Metadata;
 
 use crate::catalog;
@@ -20,7 +18,7 @@ pub struct DescribeArgs {
         long,
         env = "DATABASE_URL",
         hide_env_values = true,
-        value_parser = unrepeated::<DatabaseUrl>()
+        value_parser = redacted::<DatabaseUrl>()
     )]
     pub database_url: DatabaseUrl,
     /// The directory that holds the revisions, such as migrations/postgres.

@@ -1,7 +1,7 @@
 //! `schema health`: the service's question to itself.
 
 use clap::Args;
-use common::health;
+use transport::health;
 
 use super::serve::ListenArgs;
 
@@ -14,7 +14,7 @@ pub struct HealthArgs {
     pub here: ListenArgs,
     /// What to ask about.
     #[command(flatten)]
-    pub asked: health::HealthArgs,
+    pub asked: cli::HealthArgs,
 }
 
 impl HealthArgs {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use api::schema::v1::{ListRevisionsRequest, Revision};
 use clap::Args;
-use common::cli::{Failure, Output};
+use cli::{Failure, Output};
 
 use super::client::Client;
 

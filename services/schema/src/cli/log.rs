@@ -4,10 +4,8 @@ use std::process::ExitCode;
 
 use api::schema::v1::{ListOperationsRequest, Operation, operation::Outcome};
 use clap::Args;
-use common::{
-    cli::{Failure, Output, rounded},
-    convert::time,
-};
+use cli::{Failure, Output, rounded};
+use wire::convert::time;
 
 use super::client::Client;
 use crate::state::{kind_words, name};

@@ -1,7 +1,7 @@
 //! The command line: the service itself, and a client of its RPCs with Alembic's words.
 //!
 //! One file a command, with its flags and what it does. `client` is the connection that they
-//! share, `advice` what to do when there is no result; how either is printed is in `common::cli`.
+//! share, `advice` what to do when there is no result; how either is printed is in `cli`.
 
 mod advice;
 mod certs;
@@ -23,11 +23,7 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use common::{
-    access::TokenArgs,
-    cli::{Failure, Output},
-    telemetry::TelemetryArgs,
-};
+use cli::{Failure, Output, TelemetryArgs, TokenArgs};
 
 pub use certs::CertsArgs;
 pub use client::{Asking, SchemaTlsArgs, SchemaTokenArgs};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use common::cli::Output;
+use cli::Output;
 
 /// What is to be made.
 #[derive(Clone, Debug, Args)]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use api::schema::v1::{DowngradeRequest, Event, UpgradeRequest};
 use clap::Args;
-use common::cli::{Failure, Output};
+use cli::{Failure, Output};
 use humantime::Duration;
 use tonic::Streaming;
 

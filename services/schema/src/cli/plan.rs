@@ -7,7 +7,7 @@ use api::schema::v1::{
     plan_request::Direction,
 };
 use clap::Args;
-use common::cli::{Failure, Output};
+use cli::{Failure, Output};
 
 use super::client::Client;
 

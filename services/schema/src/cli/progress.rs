@@ -6,7 +6,7 @@ use std::{
 };
 
 use api::schema::v1::{Event, event::Kind};
-use common::cli::{Output, rounded};
+use cli::{Output, rounded};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::current::standing;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use api::schema::v1::{RepairRequest, StampRequest};
 use clap::Args;
-use common::cli::{Failure, Output};
+use cli::{Failure, Output};
 
 use super::{client::Client, current::standing};
 

@@ -3,16 +3,14 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, builder::FalseyValueParser};
-use common::{
-    cli::DatabaseArgs,
-    server::{self, Listeners},
-};
+use cli::DatabaseArgs;
 use revisions::Metadata;
+use transport::Listeners;
 
 use crate::{Config, STEP_GRACE, access::POLICY, catalog};
 
-common::listener_tls_args!("SCHEMA");
-common::access_args!("SCHEMA");
+cli::listener_tls_args!("SCHEMA");
+cli::access_args!("SCHEMA");
 
 /// Where the service is.
 #[derive(Clone, Debug, Args)]
@@ -82,7 +80,7 @@ impl ServeArgs {
 
     pub(super) async fn run(self) -> Result<(), Box<dyn std::error::Error>> {
         let config = self.config()?;
-        let asked_to_end = server::asked_to_end()?;
+        let asked_to_end = transport::shutdown_signal()?;
         let ListenArgs { listen, tls } = self.here;
         let (tls, admission) = (tls.files(), self.access.admission(POLICY)?);
         let listeners =

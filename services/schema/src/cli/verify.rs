@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use api::schema::v1::{Drift, VerifyRequest};
 use clap::Args;
-use common::cli::{Failure, NOT_SO, Output};
+use cli::{Failure, NOT_SO, Output};
 
 use super::client::Client;
 

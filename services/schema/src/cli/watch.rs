@@ -4,12 +4,10 @@ use std::process::ExitCode;
 
 use api::schema::v1::{SchemaState, WatchRequest};
 use clap::Args;
-use common::{
-    cli::{Failure, Output},
-    convert::time,
-};
+use cli::{Failure, Output};
 use tonic::Status;
 use tonic_types::StatusExt as _;
+use wire::convert::time;
 
 use super::{client::Client, current::standing};
 

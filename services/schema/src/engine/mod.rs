@@ -11,7 +11,7 @@ mod stop;
 
 use std::{fmt, time::Duration};
 
-use common::database::{Connection, DatabaseUrl};
+use database::{Connection, DatabaseUrl};
 use diesel::QueryResult;
 use revisions::{Dialect, Revision, statements::Statement};
 

@@ -11,7 +11,7 @@ mod words;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use common::database::Postgres;
+use database::Postgres;
 use diesel::{QueryResult, QueryableByName, sql_types::Bool};
 use diesel_async::AsyncPgConnection;
 use futures_util::future::join_all;

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::database::{chain, is_busy, sqlite_uri, types::Time};
+use database::{is_busy, sqlite_uri, types::Time};
 use diesel::{
     SqliteConnection,
     connection::SimpleConnection as _,
@@ -25,6 +25,7 @@ use revisions::{
     Dialect,
     statements::{self, Statement},
 };
+use wire::error_chain;
 
 use self::body::Body;
 use super::{Direction, EngineError, StatementError, Step, first_words};
@@ -64,8 +65,8 @@ impl Engine {
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(engine.unlockable(&error)),
             }
-            let connection = common::database::sqlite(&sqlite_uri(&engine.database, false))
-                .map_err(|error| EngineError::Unreachable(chain(&error)))?;
+            let connection = database::sqlite(&sqlite_uri(&engine.database, false))
+                .map_err(|error| EngineError::Unreachable(error_chain(&error)))?;
             Ok(Some(Session { _lock: file, connection: Some(connection) }))
         })
         .await

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::database::Postgres;
+use database::Postgres;
 use tokio_postgres::{CancelToken, error::SqlState};
 
 use super::EngineError;

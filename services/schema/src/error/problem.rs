@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use common::{database::chain, status::Problem};
 use tonic::{Code, Status};
+use wire::{Problem, error_chain};
 
 use super::{OperationError, ReadError};
 use crate::{engine::StatementError, plan::Loss, state::name, target::TargetError};
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
-        tracing::warn!(error = chain(&error), "the database cannot be read");
+        tracing::warn!(error = error_chain(&error), "the database cannot be read");
         error.refusal().map_or_else(unreachable, |words| {
             unreadable(format!("the database cannot be read: {words}"))
         })

@@ -5,10 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use common::{
-    database::{Connection, chain},
-    with_conn,
-};
+use database::{Connection, with_conn};
 use diesel::{
     QueryResult,
     backend::Backend,
@@ -18,6 +15,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use serde::Deserialize;
+use wire::error_chain;
 
 use super::Mark;
 use crate::{dependents, ledger};
@@ -129,7 +127,7 @@ async fn load(connection: &mut Connection, statement: &str) -> QueryResult<Vec<R
         with_conn!(connection, c => Prepared(statement).load::<String>(c).await)?;
     let row = |item: String| {
         serde_json::from_str(&item).map_err(|error| {
-            Error::DeserializationError(format!("{item}: {}", chain(&error)).into())
+            Error::DeserializationError(format!("{item}: {}", error_chain(&error)).into())
         })
     };
     items.into_iter().map(row).collect()

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use common::{database::Connection, with_conn};
+use database::{Connection, with_conn};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 

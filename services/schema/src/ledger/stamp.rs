@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use common::{database::Connection, with_conn};
+use database::{Connection, with_conn};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 

@@ -71,7 +71,7 @@ impl Events {
             let (event, end) = match reader.wait_for(news).await {
                 Ok(progress) => (progress.events.get(next).cloned(), progress.end.clone()),
                 // The run is gone without an end: it panicked, and its log says how.
-                Err(_) => return Some((Err(common::status::Problem::internal().into()), None)),
+                Err(_) => return Some((Err(wire::Problem::internal().into()), None)),
             };
             match (event, end) {
                 (Some(event), _) => Some((Ok(event), Some((reader, next + 1)))),

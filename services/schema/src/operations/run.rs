@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::schema::v1::{Event, SchemaState, event::Kind};
-use common::database::Connection;
+use database::Connection;
 use rand::RngExt as _;
 use revisions::Revision;
 use tokio::time::Instant;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::schema::v1::SchemaState;
-use common::database::Connection;
+use database::Connection;
 use diesel::QueryResult;
 use tokio::time::Instant;
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use api::schema::v1::{Finding, finding::Severity};
-use common::database::Connection;
+use database::Connection;
 use diesel::QueryResult;
 
 use super::{

@@ -1,7 +1,7 @@
 //! What hangs together with a table in the catalog: foreign keys, indexes, and what is dropped
 //! along with something else.
 
-use common::database::Connection;
+use database::Connection;
 use diesel::{
     QueryResult, QueryableByName,
     sql_types::{Bool, Nullable, Text},

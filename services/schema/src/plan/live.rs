@@ -1,16 +1,14 @@
 //! What the database has now of the tables that a plan names. Reads only, and a question that the
 //! role may not ask has no answer: a plan is made of what can be known.
 
-use common::{
-    database::{Connection, chain},
-    with_conn,
-};
+use database::{Connection, with_conn};
 use diesel::{
     QueryResult, QueryableByName,
     result::{DatabaseErrorKind, Error},
     sql_types::{BigInt, Nullable, Text},
 };
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
+use wire::error_chain;
 
 use super::sql::Name;
 
@@ -90,7 +88,11 @@ pub async fn count(connection: &mut Connection, from: &str) -> QueryResult<Optio
             Err(Error::DatabaseError(DatabaseErrorKind::ClosedConnection, info))
         }
         Err(error) => {
-            tracing::warn!(from, error = chain(&error), "rows that a plan takes cannot be counted");
+            tracing::warn!(
+                from,
+                error = error_chain(&error),
+                "rows that a plan takes cannot be counted"
+            );
             Ok(None)
         }
     }

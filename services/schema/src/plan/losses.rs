@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use common::database::Connection;
+use database::Connection;
 use diesel::QueryResult;
 
 use super::{

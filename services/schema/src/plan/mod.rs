@@ -24,7 +24,7 @@ mod touches;
 mod types;
 
 use api::schema::v1::{PlanResponse, PlanStep};
-use common::database::Connection;
+use database::Connection;
 use diesel::QueryResult;
 use revisions::{Dialect, Revision, hex};
 use sha2::{Digest as _, Sha256};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use common::database::Connection;
+use database::Connection;
 use diesel::{
     OptionalExtension as _, QueryResult, QueryableByName,
     sql_types::{BigInt, Nullable, Text},

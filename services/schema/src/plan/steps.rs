@@ -2,7 +2,7 @@
 //! run on what they leave: the same for a Plan and for the operation that follows it.
 
 use api::schema::v1::{Dependent, SchemaState, Status};
-use common::database::Connection;
+use database::Connection;
 use revisions::Revision;
 
 use crate::{

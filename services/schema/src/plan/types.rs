@@ -1,7 +1,7 @@
 //! Columns that get another type: whether every value fits the new one, and whether PostgreSQL
 //! must write each row anew.
 
-use common::database::Connection;
+use database::Connection;
 use diesel::{
     OptionalExtension as _, QueryResult, QueryableByName,
     sql_types::{Bool, Nullable, Text},

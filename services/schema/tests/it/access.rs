@@ -2,11 +2,11 @@
 
 use std::{fs, path::Path};
 
+use access::method_paths;
 use api::schema::v1::{
     CurrentRequest, DowngradeRequest, ListOperationsRequest, StampRequest, UpgradeRequest,
     schema_service_client::SchemaServiceClient,
 };
-use common::access::ours;
 use testing::{
     Authority, Backend, CallersFile, Process, TestDatabase, apply, as_caller, both, call, channel,
     eventually, info, reason, secure_channel, token,
@@ -75,7 +75,7 @@ fn least(path: &str) -> Option<&'static str> {
 #[tokio::test]
 async fn each_role_may_call_what_is_its_own() {
     let guarded = Guarded::start(Backend::Sqlite).await;
-    let paths = ours(&["schema.v1"]);
+    let paths = method_paths(&["schema.v1"]);
     for (rank, (role, _)) in ROLES.iter().enumerate() {
         for path in &paths {
             let answer = call(guarded.channel.clone(), path, Some(role)).await;
@@ -100,7 +100,7 @@ async fn each_role_may_call_what_is_its_own() {
 #[tokio::test]
 async fn nobody_and_a_stranger_are_told_what_is_missing_and_no_more() {
     let guarded = Guarded::start(Backend::Sqlite).await;
-    for path in ours(&["schema.v1"]).iter().filter(|path| least(path).is_some()) {
+    for path in method_paths(&["schema.v1"]).iter().filter(|path| least(path).is_some()) {
         for (caller, missing) in [(None, "TOKEN_MISSING"), (Some("x"), "TOKEN_UNKNOWN")] {
             let refused = call(guarded.channel.clone(), path, caller).await.unwrap_err();
             assert_eq!(refused.code(), Code::Unauthenticated, "{path}: {refused:?}");
@@ -120,7 +120,7 @@ async fn nobody_and_a_stranger_are_told_what_is_missing_and_no_more() {
         (Code::Unimplemented, "METHOD_UNKNOWN")
     );
 
-    for path in ours(&[]).iter().filter(|path| path.starts_with("/grpc.health")) {
+    for path in method_paths(&[]).iter().filter(|path| path.starts_with("/grpc.health")) {
         call(guarded.channel.clone(), path, None).await.ok();
     }
     let told = guarded.process.output();

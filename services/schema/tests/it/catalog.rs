@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
-use common::{
-    database::{Connection, Database},
-    with_conn,
-};
+use database::{Connection, Database, with_conn};
 use diesel_async::SimpleAsyncConnection as _;
 use revisions::{CATALOG_FILE, Dialect, Metadata, Revision};
 use schema::catalog::{self, Catalog, Drift, Promises, compare};

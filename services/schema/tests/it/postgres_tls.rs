@@ -1,8 +1,9 @@
 //! TLS to PostgreSQL, with libpq's words for it: who is trusted, what is refused, and why.
 
-use common::database::{Database, chain};
+use database::Database;
 use testing::{Authority, Process, SecurePostgres, TestDatabase};
 use tokio::time::timeout;
+use wire::error_chain;
 
 /// What is said where a connection is refused; nothing where it is not.
 async fn said(url: &str) -> String {
@@ -12,7 +13,7 @@ async fn said(url: &str) -> String {
     };
     match timeout(testing::DEADLINE, database.connection()).await.unwrap() {
         Ok(_) => String::new(),
-        Err(error) => chain(&error),
+        Err(error) => error_chain(&error),
     }
 }
 
@@ -30,7 +31,7 @@ async fn a_server_is_trusted_as_far_as_its_url_says() {
     server.database(&authority).execute("create role plain login").await;
     let (ca, other) = (authority.ca(), other.ca());
     let (ca, other) = (ca.display(), other.display());
-    let refused = "no authority in sslrootcert vouches for it";
+    let refused = "no authority in sslrootcert signed it";
     for (user_at_host, query, why) in [
         ("postgres@localhost", format!("sslmode=verify-full&sslrootcert={ca}"), ""),
         (

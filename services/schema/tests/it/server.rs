@@ -43,7 +43,7 @@ impl Server {
 
     /// Serves as configured.
     pub async fn of(config: schema::Config) -> Self {
-        let listener = common::server::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let listener = transport::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stopping = CancellationToken::new();
         let running = tokio::spawn(schema::serve(config, listener, stopping.clone()));

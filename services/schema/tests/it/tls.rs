@@ -6,11 +6,11 @@ use std::{fs, net::SocketAddr, path::Path, process::Output};
 use api::schema::v1::{
     CurrentRequest, UpgradeRequest, WatchRequest, schema_service_client::SchemaServiceClient,
 };
-use common::tls::ClientFiles;
 use testing::{
     Authority, Backend, Identity, Process, Scrape, TestDatabase, channel, eventually, reason,
     secure_channel,
 };
+use tls::ClientFiles;
 use tokio::process::Command;
 use tonic::{Code, Status};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};

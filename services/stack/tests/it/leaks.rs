@@ -28,8 +28,10 @@ use crate::services::binary;
 const PLANTED: &str = "planted-secret";
 
 /// Everything of ours at trace, and of others what is logged by default.
-const LOG: (&str, &str) =
-    ("LOG", "info,schema=trace,chat=trace,gate=trace,common=trace,revisions=trace");
+const LOG: (&str, &str) = (
+    "LOG",
+    "info,schema=trace,chat=trace,gate=trace,access=trace,cli=trace,database=trace,tls=trace,transport=trace,wire=trace,revisions=trace",
+);
 
 /// Both services with secrets in every place that has one.
 struct Planted {

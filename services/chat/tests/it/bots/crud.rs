@@ -5,11 +5,11 @@ use api::chat::v1::{
     ListBotsRequest, ListParkedDeliveriesRequest, RetryDeliveryRequest, UnassignBotRequest,
     UpdateBotRequest,
 };
-use common::convert::to_struct;
 use prost_types::FieldMask;
 use serde_json::json;
 use testing::{Backend, apply, both, reason};
 use tonic::{Code, Status};
+use wire::convert::to_struct;
 
 use super::{assign, assignment, bot, client, create, sitting};
 use crate::{chats::assert_invalid, fixture::Fixture};

@@ -4,10 +4,10 @@ use api::chat::v1::{
     Assignment, Bot, CreateScheduleRequest, Schedule, SendMessageRequest, UpdateBotRequest,
     schedule::When, schedule_service_client::ScheduleServiceClient,
 };
-use common::convert::to_struct;
 use prost_types::{FieldMask, Timestamp};
 use serde_json::json;
 use testing::{Backend, apply, both, channel, eventually};
+use wire::convert::to_struct;
 
 use super::{Worker, assign, assignment, body, bot, client, create, replies, sitting, waiting};
 use crate::{

@@ -4,11 +4,11 @@ use api::chat::v1::{
     Assignment, Bot,
     work_request::{Answer, Attend, Request},
 };
-use common::convert::{from_struct, to_struct};
 use serde_json::json;
 use testing::{Backend, apply, bad_fields, both, eventually, reason};
 use tonic::Code;
 use uuid::Uuid;
+use wire::convert::{from_struct, to_struct};
 
 use super::{Worker, assign, assignment, body, bot, create, messages, replies, sitting, waiting};
 use crate::fixture::{Fixture, heard};

@@ -1,14 +1,14 @@
 //! What PostgreSQL says of a refusal, without what it quotes of rows: the answer goes to whoever
 //! upgrades, into the log, and into the ledger for every reader, and rows are none of theirs.
 
-use common::database::chain;
 use tokio_postgres::error::{DbError, ErrorPosition};
+use wire::error_chain;
 
 /// Instead of a message that may quote a value.
 const OF_A_ROW: &str = "a value in a row does not fit; the database server's log has it";
 
 pub(super) fn server_words(error: &tokio_postgres::Error) -> String {
-    error.as_db_error().map_or_else(|| chain(error), words)
+    error.as_db_error().map_or_else(|| error_chain(error), words)
 }
 
 pub(super) fn words(error: &DbError) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use common::database::Database;
+use database::Database;
 use revisions::Dialect;
 use testing::{Backend, TestDatabase};
 

@@ -29,7 +29,7 @@ const MESSAGES: usize = 40;
 const BODY: usize = 64 * 1024;
 /// Pages that are asked for on a connection: 500 MiB of them.
 const CALLS: u32 = 200;
-/// What `common::outbox` holds of them for one connection.
+/// What `outbox` holds of them for one connection.
 const HELD: usize = 6;
 
 /// A client that reads no answer, though it answers pings, for as long as it is connected.

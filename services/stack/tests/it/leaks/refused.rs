@@ -101,5 +101,5 @@ async fn a_bus_that_refuses_the_password_is_told_without_it() {
     let env = [LOG, ("DATABASE_URL", database.url()), ("CHAT_BUS", &bus)];
     let mut chat = Process::start(binary("chat"), &["serve"], &env);
     chat.address("chat").await;
-    heard(&chat, "the bus fails").await;
+    heard(&chat, "bus unavailable").await;
 }

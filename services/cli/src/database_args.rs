@@ -1,0 +1,78 @@
+//! Which database a service is for, from its command line, its environment, or a secret's file.
+
+use clap::Args;
+
+use database::DatabaseUrl;
+
+use crate::{in_file, redacted};
+
+/// The flags.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct DatabaseArgs {
+    /// The database: postgres://user@host/name, or sqlite:file.db. The spellings
+    /// postgresql+asyncpg: and sqlite+aiosqlite: are understood too.
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        value_parser = redacted::<DatabaseUrl>()
+    )]
+    database_url: Option<DatabaseUrl>,
+    /// A file that holds it, and nothing else: for orchestrators that hand out secrets as files.
+    /// It is read once, at the start.
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = in_file::<DatabaseUrl>)]
+    database_url_file: Option<DatabaseUrl>,
+}
+
+impl DatabaseArgs {
+    /// The database.
+    pub fn url(&self) -> &DatabaseUrl {
+        match self.database_url.as_ref().or(self.database_url_file.as_ref()) {
+            Some(url) => url,
+            None => unreachable!("one of the group is required"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        database: DatabaseArgs,
+    }
+
+    #[test]
+    fn a_secrets_file_holds_it_and_is_not_repeated() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("url");
+        let path = file.to_str().unwrap();
+        let read = |arguments: &[&str]| {
+            Cli::try_parse_from([&["service"], arguments].concat()).map_err(|e| e.to_string())
+        };
+        let from_file = || read(&["--database-url-file", path]);
+        let missing = from_file().unwrap_err();
+        assert!(missing.contains("cannot be read") && missing.contains(path), "{missing}");
+
+        fs::write(&file, "postgres://me:planted@host/name\n").unwrap();
+        let url = from_file().unwrap().database.url().to_string();
+        assert!(url.starts_with("postgres://host"), "{url}");
+        let both = read(&["--database-url-file", path, "--database-url", "sqlite:a.db"]);
+        assert!(both.unwrap_err().contains("cannot be used with"));
+        assert!(read(&[]).unwrap_err().contains("--database-url"));
+
+        for broken in ["planted", "planted://x", "postgres://me:planted@host:port/name", ""] {
+            fs::write(&file, broken).unwrap();
+            let refused = from_file().unwrap_err();
+            assert!(refused.contains("of no use") && !refused.contains("me:planted"), "{refused}");
+        }
+    }
+}

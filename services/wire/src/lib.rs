@@ -1,0 +1,16 @@
+//! What every service and client says on the wire beside the contract's own messages: errors with a
+//! reason, page tokens, well-known types, method names and codes.
+
+mod code;
+pub mod convert;
+mod error_chain;
+mod methods;
+pub mod page;
+mod problem;
+mod time;
+
+pub use code::code_name;
+pub use error_chain::error_chain;
+pub use methods::{MethodName, methods};
+pub use problem::{DOMAIN, Problem, status_message};
+pub use time::format_time;
