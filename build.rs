@@ -1,5 +1,4 @@
-//! Compiles `proto/` with protox, so that nobody needs protoc. The same descriptors feed
-//! reflection.
+//! Compiles `proto/` with protox, so that a build needs no protoc.
 
 use std::{env, fs, path::PathBuf};
 
@@ -19,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     let mut config = tonic_prost_build::Config::new();
-    // What finds a message's descriptor again, to print it as JSON.
+    // The CLI prints a message as JSON by its descriptor, which it finds by name.
     config.enable_type_names();
     tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;
     Ok(())

@@ -78,14 +78,6 @@ impl Config {
             reflection: Reflection::default(),
         }
     }
-
-    /// What `grpcurl` needs to be told to call the schema service as this one does.
-    fn grpcurl_flags(&self) -> String {
-        let token = self.schema_token.is_some().then_some("-H \"authorization: Bearer $TOKEN\"");
-        let flags = [Some(self.schema_tls.grpcurl_flags()), token.map(Into::into)];
-        let flags = flags.into_iter().flatten().filter(|flags| !flags.is_empty());
-        flags.collect::<Vec<_>>().join(" ")
-    }
 }
 
 /// Why the service cannot serve.
@@ -179,7 +171,6 @@ async fn gate(config: &Config, database: &Database) -> Result<Gate, tonic::trans
     let builder = Gate::builder("chat", config.schema_url.clone())?
         .connect_with(|endpoint| endpoint.connect_with_connector_lazy(connector))
         .intercept(move |request| token.show(request))
-        .grpcurl_flags(config.grpcurl_flags())
         .requires(REQUIRES)
         .built_with(BUILT_WITH)
         .mode(config.gate)

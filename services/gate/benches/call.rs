@@ -1,8 +1,8 @@
-//! What an open gate adds to a call: the same call with and without it, below the network. As in
-//! tonic's router, each call clones its service first.
+//! The cost of an open gate: the same call with and without it, below the network. As in tonic's
+//! router, each call clones its service first.
 //!
-//! `bare` answers at once, so that the difference is the gate alone; `unary` is a whole call of
-//! a generated server; `two_cores` has two threads in one gate, where a shared lock would show.
+//! `bare` does nothing, so that the difference is the gate; `unary` is a whole call of a generated
+//! server; `two_cores` calls from two threads, where contention would show.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -40,7 +40,7 @@ fn request() -> Request {
     request
 }
 
-/// One call, done when it returns.
+/// Makes one call to its end.
 fn call<S>(service: &S)
 where
     S: Service<Request> + Clone,
@@ -51,7 +51,7 @@ where
     black_box(answer.expect("nothing to wait for").expect("an answer"));
 }
 
-/// The time of `calls` calls on each of two threads.
+/// The time that `calls` calls take on each of two threads.
 fn on_two_cores<S>(service: &S, calls: u64) -> Duration
 where
     S: Service<Request> + Clone + Send,
@@ -71,7 +71,8 @@ where
 fn calls(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let (gate, _schema) = runtime.block_on(async {
-        let schema = fake::Served::fake(&fake::Fake::saying(fake::at("0003"))).await;
+        let schema =
+            fake::Served::schema(&fake::FakeSchema::reporting(fake::state_at("0003"))).await;
         let builder = Gate::builder("bench", schema.url.clone()).expect("a URL");
         let gate = builder.requires("0003").build().await;
         tokio::spawn(gate.clone().run(CancellationToken::new()));

@@ -1,4 +1,4 @@
-//! A tonic service of twenty lines, and the six that gate it.
+//! A small tonic service and the lines that gate it.
 //!
 //! ```text
 //! cargo run -p schema -- serve &
@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status, body::Body, server::Grpc, transport::Serv
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
-/// Written out, so that the example needs no build script. Yours is generated.
+/// Written by hand so that the example needs no build script; yours is generated.
 #[derive(Clone)]
 struct Greeter;
 
@@ -50,8 +50,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .reports(["example.v1.GreeterService"])
         .build()
         .await;
-    let goodbye = CancellationToken::new();
-    let running = tokio::spawn(gate.clone().run(goodbye.clone()));
+    let stopping = CancellationToken::new();
+    let running = tokio::spawn(gate.clone().run(stopping.clone()));
 
     Server::builder()
         .add_service(gate.guard(Greeter))
@@ -64,6 +64,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .await?;
 
-    goodbye.cancel();
+    stopping.cancel();
     Ok(running.await?)
 }

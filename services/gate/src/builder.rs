@@ -1,4 +1,4 @@
-//! What a gate can be told, and the gate that comes of it.
+//! The settings of a gate.
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
@@ -9,26 +9,31 @@ use tonic::{
 };
 
 use crate::{
-    Gate, Inner, Mode, health,
-    proof::{HostProofs, Needs, ProofError, boxed},
-    refusal::{Reason, Refusal},
-    schema::{Intercept, Schema},
+    Gate, Inner, Mode,
+    decide::{Cause, Requirements},
+    health::HealthPublisher,
+    message,
+    proof::{HostProof, HostProofs, ProofError},
+    schema_client::{CallInterceptor, SchemaClient},
     state::State,
+    view::SchemaView,
 };
 
-/// A gate in the making; begin with [`Gate::builder`].
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+const MAX_STALENESS: Duration = Duration::from_secs(60 * 60);
+
+/// The settings of a gate; from [`Gate::builder`].
 #[derive(Debug)]
 #[must_use]
 pub struct Builder {
     endpoint: Endpoint,
-    connect: Connect,
-    intercept: Intercept,
-    grpcurl_flags: String,
+    connect: ConnectFn,
+    interceptor: CallInterceptor,
     dependent: Dependent,
     mode: Mode,
-    look_every: Duration,
+    check_interval: Duration,
     max_staleness: Duration,
-    reported: Vec<String>,
+    services: Vec<String>,
     probe_failures: u32,
     proofs: HostProofs,
 }
@@ -42,42 +47,34 @@ impl Builder {
         };
         Self {
             endpoint,
-            connect: Connect(Box::new(|endpoint| endpoint.connect_lazy())),
-            intercept: Intercept::by(Ok),
-            grpcurl_flags: String::new(),
+            connect: ConnectFn(Box::new(|endpoint| endpoint.connect_lazy())),
+            interceptor: CallInterceptor::new(Ok),
             dependent,
             mode: Mode::default(),
-            look_every: Duration::from_secs(5),
-            max_staleness: Duration::from_secs(60 * 60),
-            reported: Vec::new(),
+            check_interval: CHECK_INTERVAL,
+            max_staleness: MAX_STALENESS,
+            services: Vec::new(),
             probe_failures: 1,
             proofs: HostProofs::default(),
         }
     }
 
-    /// How the schema service is connected to, where its URL is `https://` or the host has its own
-    /// way: `|endpoint| endpoint.connect_with_connector_lazy(connector)`. Plaintext, if not said.
+    /// Sets how to connect to the schema service, for example over TLS:
+    /// `|endpoint| endpoint.connect_with_connector_lazy(connector)`. Default: plaintext.
     pub fn connect_with(
         mut self,
         connect: impl FnOnce(Endpoint) -> Channel + Send + 'static,
     ) -> Self {
-        self.connect = Connect(Box::new(connect));
+        self.connect = ConnectFn(Box::new(connect));
         self
     }
 
-    /// What is done to each call to the schema service before it goes out, such as adding a token.
+    /// Changes each call to the schema service before it is sent, for example adds a token.
     pub fn intercept<F>(mut self, intercept: F) -> Self
     where
         F: Fn(Request<()>) -> Result<Request<()>, Status> + Send + Sync + 'static,
     {
-        self.intercept = Intercept::by(intercept);
-        self
-    }
-
-    /// What `grpcurl` needs to be told to reach the schema service, such as `-cacert ca.pem`, in
-    /// the commands that a refusal names.
-    pub fn grpcurl_flags(mut self, flags: impl Into<String>) -> Self {
-        self.grpcurl_flags = flags.into();
+        self.interceptor = CallInterceptor::new(intercept);
         self
     }
 
@@ -87,144 +84,113 @@ impl Builder {
         self
     }
 
-    /// The newest revision that this build was built with; the one it requires, if not said.
+    /// The newest revision that existed when this build was made. Default: the required one.
     pub fn built_with(mut self, revision: &str) -> Self {
         self.dependent.built_with = revision.into();
         self
     }
 
-    /// This replica's name, unique among those of the service; a UUID, if not said.
+    /// This replica's name, unique among those of the service. Default: a UUID.
     pub fn instance(mut self, name: &str) -> Self {
         self.dependent.instance = name.into();
         self
     }
 
-    /// The build, for people to read.
+    /// The version of this build, for people.
     pub fn version(mut self, version: &str) -> Self {
         self.dependent.version = version.into();
         self
     }
 
-    /// What opening needs; head, if not said.
+    /// What the gate needs of the schema. Default: [`Mode::Head`].
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// How often everything is looked at anew though nothing was heard; 5 s, if not said, and
-    /// never zero.
-    pub fn look_every(mut self, period: Duration) -> Self {
-        self.look_every = period.max(Duration::from_millis(1));
+    /// How often the gate is evaluated when nothing changes; at least a millisecond. Default: 5 s.
+    pub fn check_interval(mut self, interval: Duration) -> Self {
+        self.check_interval = interval.max(Duration::from_millis(1));
         self
     }
 
-    /// How long an open gate stays open on what it last knew while the schema service does not
-    /// answer; an hour, if not said. Long, so that a blink takes nobody down.
+    /// How old the last answer of a schema service that does not answer may get before an open
+    /// gate closes. Default: an hour, so that a restart of the schema service closes no gate.
     pub fn max_staleness(mut self, limit: Duration) -> Self {
         self.max_staleness = limit;
         self
     }
 
-    /// The services whose health is the gate's, such as `chat.v1.ChatService`, beside `""`.
+    /// Adds services whose health follows the gate, such as `chat.v1.ChatService`; `""` always does.
     pub fn reports<S: Into<String>>(mut self, services: impl IntoIterator<Item = S>) -> Self {
-        self.reported.extend(services.into_iter().map(Into::into));
+        self.services.extend(services.into_iter().map(Into::into));
         self
     }
 
-    /// How many probes must have read NOT_SERVING before [`Gate::shutdown`] refuses calls; one, if
-    /// not said. As many as a balancer wants failures in a row, times the balancers that probe.
+    /// How many probes must read NOT_SERVING before [`Gate::shutdown`] refuses calls: the failures
+    /// in a row that a load balancer requires, times the balancers that probe. Default: 1.
     pub fn probe_failures(mut self, probes: u32) -> Self {
         self.probe_failures = probes;
         self
     }
 
-    /// The second proof: reads the identity of the database that the host is connected to, on
-    /// the host's own connection. It must be the `database_id` that the schema service reads.
+    /// Adds the proof `database`: `read` reads the identity of the database on the host's own
+    /// connection, and it must equal the `database_id` that the schema service reports.
     pub fn database<F, Fut>(mut self, read: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<String, ProofError>> + Send + 'static,
     {
-        self.proofs.database = boxed(read);
+        self.proofs.provide(HostProof::Database, read);
         self
     }
 
-    /// The third proof: the host's own tables answer as its models need them, on the host's own
-    /// connection. What it returns says what was seen, in words.
-    pub fn models<F, Fut>(mut self, answer: F) -> Self
+    /// Adds the proof `models`: `check` checks on the host's own connection that its tables are
+    /// what its models need, and returns the evidence as a text for people.
+    pub fn models<F, Fut>(mut self, check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<String, ProofError>> + Send + 'static,
     {
-        self.proofs.models = boxed(answer);
+        self.proofs.provide(HostProof::Models, check);
         self
     }
 
-    /// The gate, closed. It learns nothing before [`Gate::run`] is spawned.
+    /// Builds the gate. It is closed, and stays so until [`Gate::run`] is spawned.
     pub async fn build(self) -> Gate {
-        let Self {
-            endpoint,
-            connect,
-            intercept,
-            grpcurl_flags,
-            mut dependent,
-            mode,
-            look_every,
-            max_staleness,
-            reported,
-            probe_failures,
-            proofs,
-        } = self;
+        let Self { endpoint, mut dependent, mode, .. } = self;
         if dependent.built_with.is_empty() {
             dependent.built_with.clone_from(&dependent.requires);
         }
         let address = endpoint.uri().to_string().trim_end_matches('/').to_owned();
-        let needs = Needs {
-            requires: match mode {
-                Mode::Head => dependent.built_with.clone(),
-                Mode::Required => dependent.requires.clone(),
-            },
+        let requirements = Requirements {
+            mode,
+            requires: dependent.requires.clone(),
             built_with: dependent.built_with.clone(),
-            grpcurl: grpcurl(&endpoint, &grpcurl_flags),
+            max_staleness: self.max_staleness,
         };
-        let unasked = Refusal::new(
-            Reason::Unreachable,
-            format!("the schema service at {address} has not answered yet"),
-            [("current", ""), ("required", &needs.requires), ("head", "")],
-        );
+        let nothing_learned = SchemaView::default();
+        let refusal =
+            message::refusal(&Cause::Unreachable, &nothing_learned, &requirements, &address);
         Gate {
             inner: Arc::new(Inner {
-                state: Arc::new(State::new(unasked)),
-                health: health::Readiness::new(reported, probe_failures.into()).await,
-                schema: Schema::new(endpoint, connect.0, intercept),
+                state: Arc::new(State::closed(refusal)),
+                health: HealthPublisher::new(self.services, self.probe_failures.into()).await,
+                schema: SchemaClient::new(endpoint, self.connect.0, self.interceptor),
                 address,
                 dependent,
-                needs,
-                mode,
-                look_every,
-                max_staleness,
-                proofs,
+                requirements,
+                check_interval: self.check_interval,
+                proofs: self.proofs,
             }),
         }
     }
 }
 
-/// Makes a channel of an endpoint.
-struct Connect(Box<dyn FnOnce(Endpoint) -> Channel + Send>);
+struct ConnectFn(Box<dyn FnOnce(Endpoint) -> Channel + Send>);
 
-impl fmt::Debug for Connect {
+impl fmt::Debug for ConnectFn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connect").finish_non_exhaustive()
+        f.debug_struct("ConnectFn").finish_non_exhaustive()
     }
-}
-
-/// The command up to the method, for people to complete or to copy.
-fn grpcurl(endpoint: &Endpoint, flags: &str) -> String {
-    let uri = endpoint.uri();
-    let secure = uri.scheme_str() == Some("https");
-    let mut words = vec!["grpcurl"];
-    words.extend((!secure).then_some("-plaintext"));
-    words.extend((!flags.is_empty()).then_some(flags));
-    let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    format!("{} {}:{port}", words.join(" "), uri.host().unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! grpc.health.v1: `""` and the gated services tell readiness, `liveness` that the process lives.
+//! grpc.health.v1: readiness for `""` and the gated services, and `liveness` for the process.
 
 use std::{mem, time::Duration};
 
@@ -19,132 +19,129 @@ use tonic_health::{
 /// The name that is SERVING while the process lives, for liveness probes.
 pub const LIVENESS: &str = "liveness";
 
-/// Whoever asked within this time asks regularly.
-const PROBE_PERIOD: Duration = Duration::from_secs(60);
+/// A prober whose last probe is older is taken to be gone.
+const MAX_PROBE_PERIOD: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
-pub(crate) struct Readiness {
+pub(crate) struct HealthPublisher {
     reporter: HealthReporter,
-    /// The names that tell readiness.
-    names: Vec<String>,
-    /// What was told last: setting an unchanged status wakes every watcher.
-    told: Mutex<Told>,
-    probed: watch::Sender<Probed>,
-    /// How many probes must have read NOT_SERVING before the end goes on.
-    failures: u64,
+    /// The services whose health is the gate's.
+    services: Vec<String>,
+    /// Kept because setting an unchanged status wakes every watcher.
+    published: Mutex<Published>,
+    probes: watch::Sender<Probes>,
+    /// How many probes must read NOT_SERVING before a shutdown goes on.
+    probe_failures: u64,
 }
 
-/// Who asked for readiness.
+/// Probes of readiness.
 #[derive(Clone, Copy, Debug, Default)]
-struct Probed {
+struct Probes {
     last: Option<Instant>,
-    /// How many read NOT_SERVING.
-    refused: u64,
+    /// How many have read NOT_SERVING.
+    failed: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Told {
+enum Published {
     Ready,
-    Unready,
-    /// For good.
-    Ending,
+    NotReady,
+    ShuttingDown,
 }
 
-impl Readiness {
-    /// NOT_SERVING from the first moment; tonic's own default for `""` is SERVING.
-    pub(crate) async fn new(services: Vec<String>, failures: u64) -> Self {
+impl HealthPublisher {
+    /// NOT_SERVING from the start; tonic's own default for `""` is SERVING.
+    pub(crate) async fn new(services: Vec<String>, probe_failures: u64) -> Self {
         let reporter = HealthReporter::new();
         reporter.set_service_status(LIVENESS, ServingStatus::Serving).await;
-        let names = [String::new()].into_iter().chain(services).collect();
-        let readiness = Self {
+        let publisher = Self {
             reporter,
-            names,
-            told: Mutex::new(Told::Unready),
-            probed: watch::Sender::default(),
-            failures,
+            services: [String::new()].into_iter().chain(services).collect(),
+            published: Mutex::new(Published::NotReady),
+            probes: watch::Sender::default(),
+            probe_failures,
         };
-        readiness.set_all(ServingStatus::NotServing).await;
-        readiness
+        publisher.set_all(ServingStatus::NotServing).await;
+        publisher
     }
 
-    pub(crate) async fn set(&self, ready: bool) {
-        let (told, status) = if ready {
-            (Told::Ready, ServingStatus::Serving)
-        } else {
-            (Told::Unready, ServingStatus::NotServing)
+    pub(crate) async fn publish(&self, is_ready: bool) {
+        let (readiness, status) = match is_ready {
+            true => (Published::Ready, ServingStatus::Serving),
+            false => (Published::NotReady, ServingStatus::NotServing),
         };
-        let mut last = self.told.lock().await;
-        if *last != told && *last != Told::Ending {
-            *last = told;
+        let mut published = self.published.lock().await;
+        if *published != readiness && *published != Published::ShuttingDown {
+            *published = readiness;
             self.set_all(status).await;
         }
     }
 
-    /// NOT_SERVING for good; ends when probes have read it, after `limit` at the latest. Where
-    /// nobody probes, nobody is waited for.
-    pub(crate) async fn end(&self, limit: Duration) {
-        let mut probes = self.probed.subscribe();
+    /// Publishes NOT_SERVING for good; returns when enough probes have read it, or after `limit`.
+    /// Returns immediately where there is no prober.
+    pub(crate) async fn announce_shutdown(&self, limit: Duration) {
+        let mut probes = self.probes.subscribe();
         let before = *probes.borrow();
         {
-            let mut told = self.told.lock().await;
-            let was = mem::replace(&mut *told, Told::Ending);
-            if was != Told::Ready {
-                // They have read it.
+            let mut published = self.published.lock().await;
+            let was = mem::replace(&mut *published, Published::ShuttingDown);
+            if was != Published::Ready {
+                // Probers have read NOT_SERVING already.
                 return;
             }
             self.set_all(ServingStatus::NotServing).await;
         }
-        if before.last.is_some_and(|at| at.elapsed() < PROBE_PERIOD) {
-            let enough = before.refused + self.failures;
-            // The sender is `self`: only time can end this without probes.
-            let _ = timeout(limit, probes.wait_for(|probed| probed.refused >= enough)).await;
+        if before.last.is_some_and(|at| at.elapsed() < MAX_PROBE_PERIOD) {
+            let enough = before.failed + self.probe_failures;
+            // Without enough probes the limit ends this.
+            let _ = timeout(limit, probes.wait_for(|probes| probes.failed >= enough)).await;
         }
     }
 
-    /// Ends every open Watch, which would hold up the server's end. Check answers as before.
-    pub(crate) async fn hang_up(&self) {
+    /// Ends every open Watch, which would delay the server's shutdown. Check answers as before.
+    pub(crate) async fn end_watches(&self) {
         let mut reporter = self.reporter.clone();
-        for name in self.names.iter().map(String::as_str).chain([LIVENESS]) {
-            reporter.clear_service_status(name).await;
+        for service in self.services.iter().map(String::as_str).chain([LIVENESS]) {
+            reporter.clear_service_status(service).await;
         }
         reporter.set_service_status(LIVENESS, ServingStatus::Serving).await;
         self.set_all(ServingStatus::NotServing).await;
     }
 
     async fn set_all(&self, status: ServingStatus) {
-        for name in &self.names {
-            self.reporter.set_service_status(name, status).await;
+        for service in &self.services {
+            self.reporter.set_service_status(service, status).await;
         }
     }
 
-    pub(crate) fn service(&self) -> HealthServer<Checks> {
+    pub(crate) fn service(&self) -> HealthServer<ProbedHealth> {
         let inner = HealthService::from_health_reporter(self.reporter.clone());
-        HealthServer::new(Checks { inner, probed: self.probed.clone() })
+        HealthServer::new(ProbedHealth { inner, probes: self.probes.clone() })
     }
 }
 
-/// tonic's health service, and a note of who asked for readiness.
+/// tonic's health service, with a count of the probes of readiness.
 #[derive(Debug)]
-pub struct Checks {
+pub struct ProbedHealth {
     inner: HealthService,
-    probed: watch::Sender<Probed>,
+    probes: watch::Sender<Probes>,
 }
 
 #[tonic::async_trait]
-impl Health for Checks {
+impl Health for ProbedHealth {
     async fn check(
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        let readiness = request.get_ref().service != LIVENESS;
+        let is_readiness = request.get_ref().service != LIVENESS;
         let answer = self.inner.check(request).await;
-        if readiness {
-            let refused = answer.as_ref().is_ok_and(|answer| {
+        if is_readiness {
+            let has_failed = answer.as_ref().is_ok_and(|answer| {
                 answer.get_ref().status() == health_check_response::ServingStatus::NotServing
             });
-            self.probed.send_modify(|probed| {
-                probed.last = Some(Instant::now());
-                probed.refused += u64::from(refused);
+            self.probes.send_modify(|probes| {
+                probes.last = Some(Instant::now());
+                probes.failed += u64::from(has_failed);
             });
         }
         answer

@@ -1,4 +1,4 @@
-//! The tower layer: lets calls pass while the gate is open, answers them itself while it is not.
+//! The tower layer: passes calls on while the gate is open, and answers them while it is closed.
 
 use std::{
     mem,
@@ -12,7 +12,7 @@ use tower::{Layer, Service};
 
 use crate::state::State;
 
-/// Puts a service behind the gate. What is not wrapped by it is never gated.
+/// Puts a service behind the gate; from [`Gate::layer`](crate::Gate::layer).
 #[derive(Clone, Debug)]
 pub struct GateLayer {
     state: Arc<State>,
@@ -59,12 +59,12 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        if self.state.lets_pass() {
+        if self.state.allows_calls() {
             return Either::Left(self.inner.call(request));
         }
-        // The one that was polled ready is the one to call.
-        let fresh = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, fresh);
+        // Only this instance was polled ready; its clone was not.
+        let clone = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, clone);
         let state = Arc::clone(&self.state);
         Either::Right(Box::pin(async move {
             match state.admit().await {

@@ -1,5 +1,5 @@
-//! What any tonic service adds to be gated: it serves on the schema that it was built for, and
-//! refuses, with the reason and the way out, on any other.
+//! A gate for tonic services: it passes calls while the database has the schema that the service
+//! was built for, and otherwise refuses them with the reason and what to do.
 //!
 //! ```no_run
 //! # async fn serve<S>(service: S, stopping: tokio_util::sync::CancellationToken)
@@ -21,29 +21,32 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Only what goes through [`Gate::guard`] or [`Gate::layer`] is gated; health, reflection and
-//! readiness are added as they are. A host that has a database hands in two proofs of its own,
+//! Only services that are wrapped by [`Gate::guard`] or [`Gate::layer`] are gated; add health,
+//! reflection and readiness without it. A host with a database provides two proofs of its own,
 //! [`Builder::database`] and [`Builder::models`], and calls [`Gate::report_undefined`] when a query
-//! met something undefined. `examples/greeter.rs` is a whole service; `docs/GATE.md` has the
-//! reasons, the probes, the metrics, and how other languages do the same.
+//! failed by an undefined column or table. `examples/greeter.rs` is a whole service. `docs/GATE.md`
+//! describes the reasons, the probes and the metrics.
 //!
-//! How it works: one task ([`Gate::run`]) keeps a Watch on the schema service open and asks
-//! Current now and then; the judge tries the proofs on every change and says open or closed; the
-//! layer reads that from one atomic flag.
+//! How it works: one task ([`Gate::run`]) keeps a Watch on the schema service open and calls
+//! Current at intervals, which gives the view of the schema. On every change the evaluator decides
+//! by that view and checks the host's proofs. The layer reads the verdict from one atomic flag.
 
 mod builder;
+mod decide;
+mod evaluation;
+mod evaluator;
 mod health;
-mod judge;
 mod layer;
-mod look;
+mod message;
 mod metrics;
-mod moment;
 mod proof;
 mod readiness;
 mod refusal;
-mod schema;
+mod schema_client;
 mod state;
 mod stream;
+mod timestamped;
+mod view;
 
 use std::{sync::Arc, time::Duration};
 
@@ -54,24 +57,23 @@ use tonic_health::pb::health_server::HealthServer;
 use tower::Layer as _;
 
 pub use builder::Builder;
-pub use health::{Checks, LIVENESS};
+pub use health::{LIVENESS, ProbedHealth};
 pub use layer::{GateLayer, Gated};
 pub use proof::ProofError;
-pub use readiness::Readiness;
-pub use refusal::{DOMAIN, Reason};
+pub use readiness::GateReadiness;
 
-/// What a gate needs of the schema. Revisions that are merely pending close neither.
+/// What a gate needs of the schema. Pending revisions close no gate in either mode.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Mode {
-    /// To open, that the schema is at head; to open and to stay open, that it holds the revision
-    /// that the build was built with.
+    /// To open: the schema is at head. To open and to stay open: the built-with revision is
+    /// applied.
     #[default]
     Head,
-    /// That the schema holds the oldest revision that the build can run on.
+    /// To open and to stay open: the required revision is applied.
     Required,
 }
 
-/// A gate; its clones are the same one.
+/// A gate. Clones share one state.
 #[derive(Clone, Debug)]
 pub struct Gate {
     inner: Arc<Inner>,
@@ -80,24 +82,22 @@ pub struct Gate {
 #[derive(Debug)]
 struct Inner {
     state: Arc<state::State>,
-    health: health::Readiness,
-    schema: schema::Schema,
-    /// Where the schema service is, for words.
+    health: health::HealthPublisher,
+    schema: schema_client::SchemaClient,
+    /// The schema service's address, for messages.
     address: String,
     dependent: Dependent,
-    needs: proof::Needs,
-    mode: Mode,
-    look_every: Duration,
-    max_staleness: Duration,
+    requirements: decide::Requirements,
+    check_interval: Duration,
     proofs: proof::HostProofs,
 }
 
 impl Gate {
-    /// Begins a gate for `service`, such as `chat`, that asks the schema service at `endpoint`,
+    /// Starts to build a gate for `service`, such as `chat`, with the schema service at `endpoint`,
     /// such as `http://127.0.0.1:50051`.
     ///
     /// # Errors
-    /// The endpoint is no URL.
+    /// The endpoint is not a URL.
     pub fn builder<E>(service: &str, endpoint: E) -> Result<Builder, transport::Error>
     where
         E: TryInto<Endpoint>,
@@ -106,50 +106,49 @@ impl Gate {
         Ok(Builder::new(service, Endpoint::new(endpoint)?))
     }
 
-    /// Asks, watches, proves, opens and closes until `stopping`, which is the goodbye to the
-    /// schema service: to be spawned by the host. The gate is closed when this has ended.
+    /// Watches the schema and opens and closes the gate until `stopping`, and then deregisters at
+    /// the schema service. Spawn it. The gate is closed when this has returned.
     pub async fn run(self, stopping: CancellationToken) {
         let gate = &*self.inner;
         tokio::select! {
-            () = judge::judge(gate, &stopping) => {}
-            () = gate.schema.follow(&gate.dependent) => {}
+            () = evaluator::run(gate, &stopping) => {}
+            () = gate.schema.keep_watching(&gate.dependent) => {}
         }
-        gate.state.end();
-        gate.health.set(false).await;
+        gate.state.shut_down();
+        gate.health.publish(false).await;
     }
 
-    /// The end without a lost call, up to where the server stops: to be awaited between the
-    /// signal and the server's own graceful shutdown. Health says NOT_SERVING; when probes have
-    /// read it ([`Builder::probe_failures`]), or `notice` has passed, new calls are refused, and
-    /// [`Gate::while_open`] streams and health's Watches end. Let the server drain then, and end
-    /// [`Gate::run`] after it.
+    /// Prepares a shutdown that loses no call. Await it between the signal and the server's own
+    /// graceful shutdown, and end [`Gate::run`] after that.
     ///
-    /// Nobody is waited for where nobody probes.
+    /// Health becomes NOT_SERVING. When enough probes have read it ([`Builder::probe_failures`]),
+    /// or after `notice`, new calls are refused, and [`Gate::while_open`] streams and health's
+    /// Watch streams end. Without probes in the last minute there is no wait.
     pub async fn shutdown(&self, notice: Duration) {
         let gate = &*self.inner;
-        gate.health.end(notice).await;
-        gate.state.end();
-        gate.health.hang_up().await;
+        gate.health.announce_shutdown(notice).await;
+        gate.state.shut_down();
+        gate.health.end_watches().await;
     }
 
-    /// The layer that gates what it wraps.
+    /// The layer that puts a service behind the gate.
     pub fn layer(&self) -> GateLayer {
         GateLayer::new(Arc::clone(&self.inner.state))
     }
 
-    /// A service behind the gate, to be added to a server.
+    /// Puts a service behind the gate.
     pub fn guard<S>(&self, service: S) -> Gated<S> {
         self.layer().layer(service)
     }
 
-    /// grpc.health.v1, to be added to a server beside what is gated.
-    pub fn health_service(&self) -> HealthServer<Checks> {
+    /// The grpc.health.v1 service. Add it to the server without a guard.
+    pub fn health_service(&self) -> HealthServer<ProbedHealth> {
         self.inner.health.service()
     }
 
-    /// gate.v1.ReadinessService, to be added likewise.
-    pub fn readiness_service(&self) -> ReadinessServiceServer<Readiness> {
-        ReadinessServiceServer::new(Readiness::new(Arc::clone(&self.inner)))
+    /// The gate.v1.ReadinessService. Add it to the server without a guard.
+    pub fn readiness_service(&self) -> ReadinessServiceServer<GateReadiness> {
+        ReadinessServiceServer::new(GateReadiness::new(Arc::clone(&self.inner)))
     }
 
     /// Whether calls pass.
@@ -157,20 +156,20 @@ impl Gate {
         self.inner.state.report().is_open()
     }
 
-    /// Ends when the gate is open: for work that no call asks for.
+    /// Waits until the gate is open, for work outside of calls.
     pub async fn opened(&self) {
-        // The sender lives as long as the gate.
+        // The sender lives as long as the gate, so that waiting cannot fail.
         let _ = self.inner.state.subscribe().wait_for(|report| report.is_open()).await;
     }
 
-    /// Ends when the gate is closed.
+    /// Waits until the gate is closed.
     pub async fn closed(&self) {
         let _ = self.inner.state.subscribe().wait_for(|report| !report.is_open()).await;
     }
 
-    /// To be called when "undefined column" or "undefined table" came back from a query: the
-    /// gate looks again before it lets the next call pass.
+    /// Reports that a query failed by an undefined column or table. The next calls wait until the
+    /// gate has been evaluated again.
     pub fn report_undefined(&self) {
-        self.inner.state.doubt();
+        self.inner.state.report_fault();
     }
 }

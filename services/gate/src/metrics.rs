@@ -1,5 +1,5 @@
-//! The gate for Prometheus: read at each scrape from the gate itself, so that there is no second
-//! truth to keep in step. Names begin with `gate_`; durations are in seconds.
+//! The gate's Prometheus metrics, read from the gate at each scrape. Names begin with `gate_`;
+//! durations are in seconds.
 
 use std::{fmt, sync::Arc};
 
@@ -15,43 +15,44 @@ use crate::{Gate, Inner};
 impl Gate {
     /// Adds the gate's metrics to a registry.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register_collector(Box::new(Scrape { gate: Arc::clone(&self.inner) }));
+        registry.register_collector(Box::new(GateCollector { gate: Arc::clone(&self.inner) }));
     }
 }
 
 #[derive(Debug)]
-struct Scrape {
+struct GateCollector {
     gate: Arc<Inner>,
 }
 
-impl Collector for Scrape {
+impl Collector for GateCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let report = self.gate.state.report().clone();
         let open = i64::from(report.is_open());
-        gauge(&mut encoder, "gate_open", "1 while calls pass.", Some(open))?;
-        let since = report.since.age().as_secs_f64();
-        gauge(
+        encode_gauge(&mut encoder, "gate_open", "1 while calls pass.", Some(open))?;
+        let age = report.phase.age().as_secs_f64();
+        encode_gauge(
             &mut encoder,
             "gate_state_age_seconds",
             "How long the gate has been open, or closed.",
-            Some(since),
+            Some(age),
         )?;
         let opening = report.last_opening.map(|took| took.as_secs_f64());
-        gauge(
+        encode_gauge(
             &mut encoder,
             "gate_opening_seconds",
             "How long the gate had been closed when it last opened.",
             opening,
         )?;
-        let age = self.gate.schema.heard().map(|heard| heard.age().as_secs_f64());
-        gauge(
+        let staleness =
+            self.gate.schema.view().state.as_ref().map(|known| known.age().as_secs_f64());
+        encode_gauge(
             &mut encoder,
             "gate_knowledge_age_seconds",
             "How long ago the schema service last answered.",
-            age,
+            staleness,
         )?;
 
-        let help = "1 where the proof held when it was last tried.";
+        let help = "1 if the proof held when it was last checked.";
         let mut proofs =
             encoder.encode_descriptor("gate_proof_holds", help, None, MetricType::Gauge)?;
         for proof in &report.proofs {
@@ -63,13 +64,13 @@ impl Collector for Scrape {
         let mut refusals =
             encoder.encode_descriptor("gate_refusals", help, None, MetricType::Counter)?;
         for (reason, count) in self.gate.state.refusals() {
-            count_of(refusals.encode_family(&[("reason", reason.as_str())])?, count)?;
+            encode_count(refusals.encode_family(&[("reason", reason.as_str())])?, count)?;
         }
         Ok(())
     }
 }
 
-fn gauge(
+fn encode_gauge(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -79,7 +80,7 @@ fn gauge(
     value.map_or(Ok(()), |value| metric.encode_gauge(&value))
 }
 
-fn count_of(mut metric: MetricEncoder<'_>, count: u64) -> fmt::Result {
+fn encode_count(mut metric: MetricEncoder<'_>, count: u64) -> fmt::Result {
     let no_exemplar: Option<&Exemplar<[(&str, &str); 0], f64>> = None;
     metric.encode_counter(&count, no_exemplar)
 }

@@ -1,37 +1,116 @@
-//! The proofs that open a gate: "schema" from what the schema service says, "database" and
-//! "models" from the host's own connection, tried in this order.
+//! The proofs that the host makes on its own connection.
 
 use std::{fmt, future::Future, time::Duration};
 
-use api::schema::v1::{SchemaState, Status};
+use api::{Reason, schema::v1::SchemaState};
 use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
-use crate::refusal::{Reason, Refusal};
-
-/// A proof on the host's own connection that takes longer is not made.
-const PROVEN_WITHIN: Duration = Duration::from_secs(2);
+const PROOF_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a proof on the host's own connection does not hold.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ProofError {
-    /// It was tried, and is not so. Closes an open gate.
+    /// It was checked and does not hold. Closes an open gate.
     #[error("{0}")]
     Refuted(String),
-    /// It could not be tried, the database being away, say. Opens no gate, and closes none:
-    /// calls that need the database fail by themselves.
+    /// It could not be checked, for example because the database is unreachable. Opens no gate and
+    /// closes none: calls that need the database fail by themselves.
     #[error("{0}")]
     Untried(String),
 }
 
-/// A proof of the host's: words that say what was seen, or why it does not hold.
-type Prove = Box<dyn Fn() -> BoxFuture<'static, Result<String, ProofError>> + Send + Sync>;
+type CheckFn = Box<dyn Fn() -> BoxFuture<'static, Result<String, ProofError>> + Send + Sync>;
 
-/// The proofs that the host makes, where it hands them in.
+/// The proofs that the host provides.
 #[derive(Default)]
 pub(crate) struct HostProofs {
-    pub(crate) database: Option<Prove>,
-    pub(crate) models: Option<Prove>,
+    database: Option<CheckFn>,
+    models: Option<CheckFn>,
+}
+
+/// One proof of the host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum HostProof {
+    /// The host and the schema service are connected to the same database.
+    Database,
+    /// The host's tables are what its models need.
+    Models,
+}
+
+impl HostProof {
+    /// In the order in which they are checked.
+    const ALL: [Self; 2] = [Self::Database, Self::Models];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Models => "models",
+        }
+    }
+
+    /// The reason and message of the refusal that a failure leads to, if it closes the gate.
+    pub(crate) fn closing(self, error: &ProofError, was_open: bool) -> Option<(Reason, String)> {
+        match (error, was_open) {
+            (ProofError::Refuted(why), _) => Some((self.refuted(), why.clone())),
+            (ProofError::Untried(why), false) => {
+                let message = format!("proof \"{}\" cannot be checked: {why}", self.name());
+                Some((Reason::SchemaUnreachable, message))
+            }
+            (ProofError::Untried(_), true) => None,
+        }
+    }
+
+    const fn refuted(self) -> Reason {
+        match self {
+            Self::Database => Reason::SchemaOtherDatabase,
+            Self::Models => Reason::SchemaModelMismatch,
+        }
+    }
+}
+
+impl HostProofs {
+    pub(crate) fn provide<F, Fut>(&mut self, proof: HostProof, check: F)
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<String, ProofError>> + Send + 'static,
+    {
+        let check: CheckFn = Box::new(move || Box::pin(check()));
+        match proof {
+            HostProof::Database => self.database = Some(check),
+            HostProof::Models => self.models = Some(check),
+        }
+    }
+
+    fn get(&self, proof: HostProof) -> Option<&CheckFn> {
+        match proof {
+            HostProof::Database => self.database.as_ref(),
+            HostProof::Models => self.models.as_ref(),
+        }
+    }
+
+    /// Those that are provided, in the order in which they are checked.
+    pub(crate) fn provided(&self) -> impl Iterator<Item = HostProof> {
+        HostProof::ALL.into_iter().filter(|proof| self.get(*proof).is_some())
+    }
+
+    /// Returns the evidence.
+    pub(crate) async fn check(
+        &self,
+        proof: HostProof,
+        state: &SchemaState,
+    ) -> Result<String, ProofError> {
+        let Some(check) = self.get(proof) else { return Ok(String::new()) };
+        let result = timeout(PROOF_TIMEOUT, check()).await.unwrap_or_else(|_| {
+            Err(ProofError::Untried(format!(
+                "no answer from the database within {PROOF_TIMEOUT:?}"
+            )))
+        })?;
+        match proof {
+            HostProof::Database => same_database(result, state),
+            HostProof::Models => Ok(result),
+        }
+    }
 }
 
 impl fmt::Debug for HostProofs {
@@ -43,120 +122,36 @@ impl fmt::Debug for HostProofs {
     }
 }
 
-pub(crate) fn boxed<F, Fut>(prove: F) -> Option<Prove>
-where
-    F: Fn() -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<String, ProofError>> + Send + 'static,
-{
-    Some(Box::new(move || Box::pin(prove())))
+fn same_database(own: String, state: &SchemaState) -> Result<String, ProofError> {
+    if own == state.database_id {
+        return Ok(format!("the schema service and this service use {own}"));
+    }
+    Err(ProofError::Refuted(format!(
+        "the schema service uses database {} but this service uses {own}; configure both with the \
+         same DATABASE_URL",
+        state.database_id
+    )))
 }
 
-pub(crate) async fn attempt(prove: &Prove) -> Result<String, ProofError> {
-    timeout(PROVEN_WITHIN, prove()).await.unwrap_or_else(|_| {
-        Err(ProofError::Untried(format!("no answer from the database within {PROVEN_WITHIN:?}")))
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What the build needs of the schema, and whom to ask for it.
-#[derive(Clone, Debug)]
-pub(crate) struct Needs {
-    /// The revision that the schema must hold, by the gate's mode.
-    pub(crate) requires: String,
-    pub(crate) built_with: String,
-    /// `grpcurl` up to the method, such as `grpcurl -plaintext 127.0.0.1:50051`.
-    pub(crate) grpcurl: String,
-}
-
-impl Needs {
-    /// The first proof. Head is needed to open; an open gate needs only that its revision is held,
-    /// so that a newer schema service with revisions pending throws nobody out.
-    pub(crate) fn proven_by(&self, state: &SchemaState, head: bool) -> Result<String, Refusal> {
-        let at = or_base(&state.revision);
-        let Self { requires, built_with, .. } = self;
-        if !built_with.is_empty() && state.compatible_from > *built_with {
-            let words = format!(
-                "the schema is at {at}, and runs builds made for {} or newer; this one was built with {}: deploy a newer one",
-                state.compatible_from,
-                or_base(built_with),
-            );
-            return Err(self.refusal(Reason::Incompatible, words, state));
+    #[test]
+    fn a_refuted_proof_closes_and_an_untried_one_only_keeps_closed() {
+        let refuted = ProofError::Refuted("no such column".into());
+        let untried = ProofError::Untried("connection refused".into());
+        let mismatch = Some(Reason::SchemaModelMismatch);
+        for (error, was_open, expected) in [
+            (&refuted, false, mismatch),
+            (&refuted, true, mismatch),
+            (&untried, false, Some(Reason::SchemaUnreachable)),
+            (&untried, true, None),
+        ] {
+            let reason = HostProof::Models.closing(error, was_open).map(|(reason, _)| reason);
+            assert_eq!(reason, expected, "{error:?}, was open: {was_open}");
         }
-        let holds = self.held_by(state);
-        if !holds || (head && !state.at_head) {
-            return Err(self.refusal(Reason::NotAtHead, self.way_out(state, head, holds), state));
-        }
-        let place = if state.at_head { "head" } else { state.status().as_str_name() };
-        Ok(format!("the schema is at {at} ({place}) and holds {}", or_base(requires)))
+        let other = HostProof::Database.closing(&refuted, true).map(|(reason, _)| reason);
+        assert_eq!(other, Some(Reason::SchemaOtherDatabase));
     }
-
-    /// Revisions are of one width: text order is their order.
-    fn held_by(&self, state: &SchemaState) -> bool {
-        let requires = &self.requires;
-        let missing = [&state.pending, &state.out_of_order]
-            .into_iter()
-            .any(|revisions| revisions.contains(requires));
-        state.revision >= *requires && !missing
-    }
-
-    fn way_out(&self, state: &SchemaState, needs_head: bool, holds: bool) -> String {
-        let Self { requires, grpcurl, .. } = self;
-        let at = or_base(&state.revision);
-        let head = or_base(&state.head);
-        let must = match (needs_head, holds) {
-            (true, false) if head != requires => format!("at head ({head}) and hold {requires}"),
-            (true, _) => format!("at head ({head})"),
-            (false, _) => format!("at {requires} or newer"),
-        };
-        let upgrade = format!("{grpcurl} schema.v1.SchemaService/Upgrade");
-        let mend = match state.status() {
-            Status::AtHead => {
-                format!("deploy a schema service that holds {requires}, then upgrade: {upgrade}")
-            }
-            Status::Empty | Status::Behind if state.out_of_order.is_empty() => {
-                format!("upgrade it: {upgrade}")
-            }
-            Status::Migrating => {
-                "an operation is running; calls pass as soon as it has ended well".into()
-            }
-            Status::Unspecified
-            | Status::Empty
-            | Status::Behind
-            | Status::Diverged
-            | Status::Ahead
-            | Status::Failed
-            | Status::Unmanaged
-            | Status::Drifted => format!(
-                "it is {}: {}; to see more: {grpcurl} schema.v1.SchemaService/Current",
-                state.status().as_str_name(),
-                or_else(&state.message, "the schema service does not say why"),
-            ),
-        };
-        format!("the schema is at {at} and must be {must}; {mend}")
-    }
-
-    pub(crate) fn refusal(
-        &self,
-        reason: Reason,
-        words: impl Into<String>,
-        state: &SchemaState,
-    ) -> Refusal {
-        Refusal::new(
-            reason,
-            words,
-            [
-                ("current", &state.revision),
-                ("required", &self.requires),
-                ("head", &state.head),
-                ("status", state.status().as_str_name()),
-            ],
-        )
-    }
-}
-
-fn or_base(revision: &str) -> &str {
-    or_else(revision, "base")
-}
-
-fn or_else<'a>(text: &'a str, other: &'a str) -> &'a str {
-    if text.is_empty() { other } else { text }
 }

@@ -1,4 +1,4 @@
-//! gate.v1: the gate as people want to read it.
+//! gate.v1.ReadinessService: the gate's report for people.
 
 use std::sync::Arc;
 
@@ -7,22 +7,22 @@ use api::gate::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::Inner;
+use crate::{Inner, evaluation::SCHEMA_PROOF, proof::HostProof};
 
-/// Answers what the gate knows; asks nobody.
+/// Answers from the gate's memory, without a call to the schema service.
 #[derive(Debug)]
-pub struct Readiness {
+pub struct GateReadiness {
     gate: Arc<Inner>,
 }
 
-impl Readiness {
+impl GateReadiness {
     pub(crate) fn new(gate: Arc<Inner>) -> Self {
         Self { gate }
     }
 }
 
 #[tonic::async_trait]
-impl ReadinessService for Readiness {
+impl ReadinessService for GateReadiness {
     async fn readiness(
         &self,
         _: Request<ReadinessRequest>,
@@ -32,35 +32,30 @@ impl ReadinessService for Readiness {
 }
 
 impl Inner {
-    pub(crate) fn readiness(&self) -> ReadinessResponse {
+    fn readiness(&self) -> ReadinessResponse {
         let report = self.state.report().clone();
         let refusal = report.refusal();
         ReadinessResponse {
             open: report.is_open(),
             reason: refusal.map(|refusal| refusal.reason.as_str().into()).unwrap_or_default(),
             message: refusal.map(|refusal| refusal.message().into()).unwrap_or_default(),
-            proofs: self.with_untried(report.proofs),
-            since: Some(report.since.at.into()),
-            heard_at: self.schema.heard().map(|heard| heard.at.into()),
-            requires: self.dependent.requires.clone(),
-            built_with: self.needs.built_with.clone(),
+            since: Some(report.phase.at.into()),
+            proofs: self.with_unchecked(report.proofs),
+            heard_at: self.schema.view().state.as_ref().map(|known| known.at.into()),
+            requires: self.requirements.requires.clone(),
+            built_with: self.requirements.built_with.clone(),
         }
     }
-    /// Those that a look never came to, for one before them failed, are named all the same.
-    fn with_untried(&self, mut proofs: Vec<Proof>) -> Vec<Proof> {
-        let after = match proofs.last() {
-            Some(last) => format!("not tried: the proof \"{}\" fails", last.name),
-            None => "not tried yet".into(),
+
+    /// Adds the proofs that were not checked, because one before them failed.
+    fn with_unchecked(&self, mut proofs: Vec<Proof>) -> Vec<Proof> {
+        let evidence = match proofs.last() {
+            Some(last) => format!("not checked: proof \"{}\" fails", last.name),
+            None => "not checked yet".into(),
         };
-        let names = [
-            (true, "schema"),
-            (self.proofs.database.is_some(), "database"),
-            (self.proofs.models.is_some(), "models"),
-        ];
-        let names = names.into_iter().filter_map(|(asked, name)| asked.then_some(name));
-        // They are tried in this order.
+        let names = [SCHEMA_PROOF].into_iter().chain(self.proofs.provided().map(HostProof::name));
         for name in names.skip(proofs.len()) {
-            let (name, evidence) = (name.into(), after.clone());
+            let (name, evidence) = (name.into(), evidence.clone());
             proofs.push(Proof { name, evidence, ..Proof::default() });
         }
         proofs

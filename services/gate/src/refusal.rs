@@ -1,4 +1,4 @@
-//! What a refused call is told: a code, a reason for programs, words for people.
+//! The error that a closed gate answers with.
 
 use std::{
     collections::HashMap,
@@ -6,56 +6,26 @@ use std::{
     time::Duration,
 };
 
+use api::{ERROR_DOMAIN, Reason, schema::v1::SchemaState};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-/// The `ErrorInfo.domain` of every refusal.
-pub const DOMAIN: &str = "schemagate";
+use crate::decide::Requirements;
 
-/// When a refused caller may try again: openings are pushed, so soon.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Short, since a schema service pushes what opens a gate.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Why a gate is closed: the `ErrorInfo.reason` of the refusal.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Reason {
-    /// The schema is not at head, or lacks the revision that this build requires.
-    NotAtHead,
-    /// The schema service speaks of another database than this service is connected to.
-    OtherDatabase,
-    /// The service's own tables do not answer as its models need them.
-    ModelMismatch,
-    /// An applied revision broke this build: it is too old for the schema.
-    Incompatible,
-    /// What must be known to open cannot be learned: the schema service, or a proof, does not answer.
-    Unreachable,
-    /// The process is on its way out.
-    ShuttingDown,
-}
+/// Every reason for which a gate is closed, in the order of their counts.
+const REASONS: [Reason; 6] = [
+    Reason::SchemaNotAtHead,
+    Reason::SchemaOtherDatabase,
+    Reason::SchemaModelMismatch,
+    Reason::SchemaIncompatible,
+    Reason::SchemaUnreachable,
+    Reason::ShuttingDown,
+];
 
-impl Reason {
-    const ALL: [Self; 6] = [
-        Self::NotAtHead,
-        Self::OtherDatabase,
-        Self::ModelMismatch,
-        Self::Incompatible,
-        Self::Unreachable,
-        Self::ShuttingDown,
-    ];
-
-    /// The reason as it stands on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotAtHead => "SCHEMA_NOT_AT_HEAD",
-            Self::OtherDatabase => "SCHEMA_OTHER_DATABASE",
-            Self::ModelMismatch => "SCHEMA_MODEL_MISMATCH",
-            Self::Incompatible => "SCHEMA_INCOMPATIBLE",
-            Self::Unreachable => "SCHEMA_UNREACHABLE",
-            Self::ShuttingDown => "SHUTTING_DOWN",
-        }
-    }
-}
-
-/// A refusal, built once when the gate closes and cloned for each call that meets it.
+/// Built once when the gate closes and cloned for each call.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) reason: Reason,
@@ -63,22 +33,40 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn new<const N: usize>(
+    /// `state` is the one that the refusal is about, where one is known.
+    pub(crate) fn new(
+        reason: Reason,
+        message: impl Into<String>,
+        requirements: &Requirements,
+        state: Option<&SchemaState>,
+    ) -> Self {
+        let unknown = SchemaState::default();
+        let state = state.unwrap_or(&unknown);
+        let metadata = [
+            ("current", &*state.revision),
+            ("required", requirements.required()),
+            ("head", &*state.head),
+            ("status", state.status().as_str_name()),
+        ];
+        Self::with_metadata(reason, message, metadata)
+    }
+
+    pub(crate) fn shutting_down() -> Self {
+        let message = "this server is shutting down; try another replica";
+        Self::with_metadata(Reason::ShuttingDown, message, [])
+    }
+
+    fn with_metadata<const N: usize>(
         reason: Reason,
         message: impl Into<String>,
         metadata: [(&str, &str); N],
     ) -> Self {
         let metadata: HashMap<String, String> =
             metadata.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        let mut details = ErrorDetails::with_error_info(reason.as_str(), DOMAIN, metadata);
-        details.set_retry_info(Some(RETRY_AFTER));
+        let mut details = ErrorDetails::with_error_info(reason.as_str(), ERROR_DOMAIN, metadata);
+        details.set_retry_info(Some(RETRY_DELAY));
         let status = Status::with_error_details(Code::Unavailable, message, details);
         Self { reason, status }
-    }
-
-    pub(crate) fn shutting_down() -> Self {
-        let words = "this server is shutting down; another one answers";
-        Self::new(Reason::ShuttingDown, words, [])
     }
 
     pub(crate) fn message(&self) -> &str {
@@ -86,29 +74,29 @@ impl Refusal {
     }
 }
 
-/// Two refusals are one where a reader could not tell them apart.
+/// Equal where a reader could not tell them apart.
 impl PartialEq for Refusal {
     fn eq(&self, other: &Self) -> bool {
         self.reason == other.reason && self.message() == other.message()
     }
 }
 
-/// How many calls were refused, by reason.
+/// The number of refused calls by reason.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals {
-    counts: [AtomicU64; Reason::ALL.len()],
+pub(crate) struct RefusalCounts {
+    counts: [AtomicU64; REASONS.len()],
 }
 
-impl Refusals {
-    pub(crate) fn count(&self, reason: Reason) {
-        // `ALL` is in the order of the enum, which a test holds it to.
-        if let Some(count) = self.counts.get(reason as usize) {
+impl RefusalCounts {
+    pub(crate) fn increment(&self, reason: Reason) {
+        let index = REASONS.iter().position(|counted| *counted == reason);
+        if let Some(count) = index.and_then(|index| self.counts.get(index)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = (Reason, u64)> {
-        Reason::ALL.into_iter().zip(self.counts.iter().map(|count| count.load(Ordering::Relaxed)))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Reason, u64)> {
+        REASONS.into_iter().zip(self.counts.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 }
 
@@ -118,12 +106,12 @@ mod tests {
 
     #[test]
     fn each_reason_has_its_own_count() {
-        let refusals = Refusals::default();
-        for (times, reason) in Reason::ALL.into_iter().enumerate() {
-            (0..times).for_each(|_| refusals.count(reason));
+        let counts = RefusalCounts::default();
+        for (times, reason) in REASONS.into_iter().enumerate() {
+            (0..times).for_each(|_| counts.increment(reason));
         }
-        let counted: Vec<_> = refusals.all().collect();
-        let wanted: Vec<_> = Reason::ALL.into_iter().zip(0..).collect();
-        assert_eq!(counted, wanted);
+        let counted: Vec<_> = counts.iter().collect();
+        let expected: Vec<_> = REASONS.into_iter().zip(0..).collect();
+        assert_eq!(counted, expected);
     }
 }

@@ -1,98 +1,107 @@
-//! The gate's state: one flag that every call reads, and the report behind it that only a
-//! closed gate, health and people look at.
+//! The gate's state: one flag that every call reads, and the report behind it for closed gates,
+//! health and people.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use api::gate::v1::Proof;
+use api::{Reason, gate::v1::Proof};
 use tokio::{
     sync::{Notify, watch},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tonic::Status;
 
 use crate::{
-    moment::Moment,
-    refusal::{Reason, Refusal, Refusals},
+    refusal::{Refusal, RefusalCounts},
+    timestamped::Timestamped,
 };
 
-/// How long a look that found everything well answers for further doubts: past it, a query that
-/// is wrong in itself would hold up every other call each time it fails.
-const TRUST_AFTER_DOUBT: Duration = Duration::from_secs(1);
+/// Faults this soon after a successful revalidation start none: a query that is itself wrong would
+/// hold up every other call each time that it fails.
+const MIN_REVALIDATION_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the gate does with a call.
+/// What the gate does with calls.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Verdict {
-    /// It passes.
+pub(crate) enum Phase {
+    /// They pass.
     Open,
-    /// It waits: the gate was open, and something made it look again.
-    InDoubt,
-    /// It is refused.
+    /// They wait: the gate was open, and a fault made it check again.
+    Revalidating,
+    /// They are refused.
     Closed(Refusal),
 }
 
-/// The verdict and what it rests on.
+impl Phase {
+    /// A gate that revalidates has refused no call yet.
+    fn is_open(&self) -> bool {
+        !matches!(self, Self::Closed(_))
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
-    pub(crate) verdict: Verdict,
+    /// Its time is when the gate last opened or closed.
+    pub(crate) phase: Timestamped<Phase>,
     pub(crate) proofs: Vec<Proof>,
-    /// Since when the gate is open, or closed.
-    pub(crate) since: Moment,
-    /// How long it had been closed when it last opened.
+    /// How long the gate had been closed when it last opened.
     pub(crate) last_opening: Option<Duration>,
-    /// The process is on its way out: nothing opens it any more.
-    ending: bool,
-    /// How often it was doubted: a look that began before the last doubt cannot clear it.
-    doubts: u64,
-    cleared: Option<Moment>,
+    is_shutting_down: bool,
+    /// An evaluation that began before the last fault cannot end the revalidation.
+    faults: u64,
+    revalidated_at: Option<Instant>,
 }
 
 impl Report {
-    /// Open, or only in doubt: no caller was refused yet.
     pub(crate) fn is_open(&self) -> bool {
-        !matches!(self.verdict, Verdict::Closed(_))
+        self.phase.value.is_open()
     }
 
-    /// What callers are told, where they are refused.
     pub(crate) fn refusal(&self) -> Option<&Refusal> {
-        match &self.verdict {
-            Verdict::Closed(refusal) => Some(refusal),
-            Verdict::Open | Verdict::InDoubt => None,
+        match &self.phase.value {
+            Phase::Closed(refusal) => Some(refusal),
+            Phase::Open | Phase::Revalidating => None,
+        }
+    }
+
+    fn set_phase(&mut self, phase: Phase) {
+        if self.is_open() == phase.is_open() {
+            self.phase.value = phase;
+        } else {
+            self.phase = Timestamped::now(phase);
         }
     }
 }
 
-/// Shared by the layer, the judge and everything that tells.
+/// Shared by the layer, the evaluator, and what reports the gate.
 #[derive(Debug)]
 pub(crate) struct State {
-    open: AtomicBool,
+    allows_calls: AtomicBool,
     report: watch::Sender<Report>,
-    doubted: Notify,
-    refusals: Refusals,
+    fault_reported: Notify,
+    refusals: RefusalCounts,
 }
 
 impl State {
-    pub(crate) fn new(refusal: Refusal) -> Self {
+    pub(crate) fn closed(refusal: Refusal) -> Self {
         let report = Report {
-            verdict: Verdict::Closed(refusal),
+            phase: Timestamped::now(Phase::Closed(refusal)),
             proofs: Vec::new(),
-            since: Moment::now(),
             last_opening: None,
-            ending: false,
-            doubts: 0,
-            cleared: None,
+            is_shutting_down: false,
+            faults: 0,
+            revalidated_at: None,
         };
         Self {
-            open: AtomicBool::new(false),
+            allows_calls: AtomicBool::new(false),
             report: watch::Sender::new(report),
-            doubted: Notify::new(),
-            refusals: Refusals::default(),
+            fault_reported: Notify::new(),
+            refusals: RefusalCounts::default(),
         }
     }
 
     /// All that a call on an open gate pays.
     #[inline]
-    pub(crate) fn lets_pass(&self) -> bool {
-        self.open.load(Ordering::Acquire)
+    pub(crate) fn allows_calls(&self) -> bool {
+        self.allows_calls.load(Ordering::Acquire)
     }
 
     pub(crate) fn report(&self) -> watch::Ref<'_, Report> {
@@ -100,93 +109,88 @@ impl State {
     }
 
     pub(crate) fn refusals(&self) -> impl Iterator<Item = (Reason, u64)> {
-        self.refusals.all()
+        self.refusals.iter()
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Report> {
         self.report.subscribe()
     }
 
-    /// What becomes of a call that found the flag down; in doubt, it waits for the look to end.
+    /// Decides on a call that found the flag down, once a revalidation has ended.
     pub(crate) async fn admit(&self) -> Result<(), Status> {
         let mut reports = self.report.subscribe();
-        let decided = reports.wait_for(|report| report.verdict != Verdict::InDoubt).await;
-        // The sender is `self`: it cannot be gone.
-        match decided.ok().as_ref().and_then(|report| report.refusal()) {
+        let settled = reports.wait_for(|report| report.phase.value != Phase::Revalidating).await;
+        // The sender is `self`, so that waiting cannot fail.
+        match settled.ok().as_ref().and_then(|report| report.refusal()) {
             Some(refusal) => {
-                self.refusals.count(refusal.reason);
+                self.refusals.increment(refusal.reason);
                 Err(refusal.status.clone())
             }
             None => Ok(()),
         }
     }
 
-    /// Holds calls back until the gate has looked again.
-    pub(crate) fn doubt(&self) {
-        let doubted = self.report.send_if_modified(|report| {
-            let fresh = report.cleared.is_some_and(|at| at.age() < TRUST_AFTER_DOUBT);
-            if fresh || !report.is_open() {
+    /// Makes calls wait until the gate has been evaluated again.
+    pub(crate) fn report_fault(&self) {
+        let starts_revalidation = self.report.send_if_modified(|report| {
+            let is_fresh =
+                report.revalidated_at.is_some_and(|at| at.elapsed() < MIN_REVALIDATION_INTERVAL);
+            if is_fresh || !report.is_open() {
                 return false;
             }
-            report.doubts += 1;
-            report.verdict = Verdict::InDoubt;
-            self.open.store(false, Ordering::Release);
+            report.faults += 1;
+            report.set_phase(Phase::Revalidating);
+            self.allows_calls.store(false, Ordering::Release);
             true
         });
-        if doubted {
-            self.doubted.notify_one();
+        if starts_revalidation {
+            self.fault_reported.notify_one();
         }
     }
 
-    /// Ends when somebody doubted since the last time.
-    pub(crate) async fn doubted(&self) {
-        self.doubted.notified().await;
+    pub(crate) async fn fault_reported(&self) {
+        self.fault_reported.notified().await;
     }
 
-    pub(crate) fn doubts(&self) -> u64 {
-        self.report.borrow().doubts
+    pub(crate) fn faults(&self) -> u64 {
+        self.report.borrow().faults
     }
 
-    /// Takes the verdict of a look that began when `doubts` was read. True where it opened or
-    /// closed the gate, or gave another reason for its being closed.
-    pub(crate) fn announce(&self, doubts: u64, verdict: Verdict, proofs: Vec<Proof>) -> bool {
-        let mut told = false;
+    /// Takes the result of an evaluation that began when `faults` was read. Returns whether it
+    /// opened or closed the gate, or changed why it is closed.
+    pub(crate) fn publish(&self, faults: u64, phase: Phase, proofs: Vec<Proof>) -> bool {
+        let mut is_news = false;
         self.report.send_if_modified(|report| {
-            let outdated = verdict == Verdict::Open && report.doubts != doubts;
-            if report.ending || outdated {
+            let is_outdated = phase == Phase::Open && report.faults != faults;
+            if report.is_shutting_down || is_outdated {
                 return false;
             }
             report.proofs = proofs;
-            if report.verdict == verdict {
+            if report.phase.value == phase {
                 return false;
             }
-            let opens = verdict == Verdict::Open;
-            if report.verdict == Verdict::InDoubt && opens {
-                report.cleared = Some(Moment::now());
+            let opens = phase == Phase::Open;
+            if report.phase.value == Phase::Revalidating && opens {
+                report.revalidated_at = Some(Instant::now());
             } else {
-                told = true;
+                is_news = true;
             }
-            if report.is_open() != opens {
-                report.last_opening =
-                    if opens { Some(report.since.age()) } else { report.last_opening };
-                report.since = Moment::now();
+            if opens && !report.is_open() {
+                report.last_opening = Some(report.phase.age());
             }
-            report.verdict = verdict;
-            self.open.store(opens, Ordering::Release);
+            report.set_phase(phase);
+            self.allows_calls.store(opens, Ordering::Release);
             true
         });
-        told
+        is_news
     }
 
     /// Closes for good.
-    pub(crate) fn end(&self) {
+    pub(crate) fn shut_down(&self) {
         self.report.send_modify(|report| {
-            self.open.store(false, Ordering::Release);
-            if report.is_open() {
-                report.since = Moment::now();
-            }
-            report.verdict = Verdict::Closed(Refusal::shutting_down());
-            report.ending = true;
+            self.allows_calls.store(false, Ordering::Release);
+            report.set_phase(Phase::Closed(Refusal::shutting_down()));
+            report.is_shutting_down = true;
         });
     }
 }

@@ -1,4 +1,4 @@
-//! Streams that outlive the moment of their admission: they end when the gate closes.
+//! Streams that end when the gate closes.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use tonic::Status;
 use crate::{Gate, state::State};
 
 impl Gate {
-    /// The stream for as long as the gate is open, then the refusal that calls get: for answers
-    /// that go on for hours. A shutdown closes the gate too, so that they hold nothing up.
+    /// The stream for as long as the gate is open, then the refusal that calls get. For responses
+    /// that go on for hours: a shutdown closes the gate too, so that they do not delay it.
     pub fn while_open<S, T>(
         &self,
         answers: S,
@@ -23,24 +23,24 @@ impl Gate {
         T: Send + 'static,
     {
         let state = Arc::clone(&self.inner.state);
-        let held = (Box::pin(refused(state)), Box::pin(answers));
-        stream::unfold(Some(held), |held| async {
-            let (refused, mut answers) = held?;
-            match select(refused, answers.next()).await {
+        let parts = (Box::pin(closed(state)), Box::pin(answers));
+        stream::unfold(Some(parts), |parts| async {
+            let (closed, mut answers) = parts?;
+            match select(closed, answers.next()).await {
                 Either::Left((status, _)) => Some((Err(status), None)),
-                Either::Right((answer, refused)) => Some((answer?, Some((refused, answers)))),
+                Either::Right((answer, closed)) => Some((answer?, Some((closed, answers)))),
             }
         })
     }
 }
 
-/// Ends with the refusal when the gate is closed.
-async fn refused(state: Arc<State>) -> Status {
+/// Returns the refusal once the gate is closed.
+async fn closed(state: Arc<State>) -> Status {
     let mut reports = state.subscribe();
-    let closed = reports.wait_for(|report| !report.is_open()).await;
-    match closed.ok().as_ref().and_then(|report| report.refusal()) {
+    let report = reports.wait_for(|report| !report.is_open()).await;
+    match report.ok().as_ref().and_then(|report| report.refusal()) {
         Some(refusal) => refusal.status.clone(),
-        // The sender is in `state`: it cannot be gone.
-        None => Status::unavailable("the gate is gone"),
+        // The sender is in `state`, so that waiting cannot fail.
+        None => Status::unavailable("the gate is closed"),
     }
 }

@@ -32,14 +32,6 @@ impl ClientFiles {
         self.with_client_certificate(config).map(drop)
     }
 
-    /// The flags with which `grpcurl` connects likewise. They name placeholders in place of these
-    /// files: a reader of the flags has files of their own.
-    pub fn grpcurl_flags(&self) -> String {
-        let ca = self.ca.as_ref().map(|_| "-cacert ca.pem");
-        let identity = self.cert.as_ref().map(|_| "-cert client.pem -key client.key");
-        ca.into_iter().chain(identity).collect::<Vec<_>>().join(" ")
-    }
-
     /// Reads the files into a client's configuration.
     ///
     /// # Errors

@@ -30,8 +30,8 @@ async fn it_says_open_or_closed_and_why(backend: Backend) {
     .await;
     assert!(closed.starts_with("closed since 2"), "{closed}");
     for words in [
-        "\n  schema    fails  the schema is at 0001 and must be at head",
-        "\n  database  ?      not tried: the proof \"schema\" fails\n  models    ?",
+        "\n  schema    fails  schema is at 0001 but this build requires 0006",
+        "\n  database  ?      not checked: proof \"schema\" fails\n  models    ?",
         "\nthe schema service answered 2",
         "\nrequires 0006, built with ",
     ] {

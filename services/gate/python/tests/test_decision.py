@@ -71,7 +71,7 @@ def test_a_refusal_says_what_to_do() -> None:
     refusal = decide(view(at("0001")), needs(), was_open=False, now=NOW)
     assert refusal is not None
     assert refusal.message == (
-        'schema is at 0001 but this build requires head (0003); run "schema upgrade"'
+        'schema is at 0001 but this build requires 0003; run "schema upgrade"'
     )
     assert refusal.metadata == {
         "current": "0001", "required": "0003", "head": "0003", "status": "STATUS_BEHIND"

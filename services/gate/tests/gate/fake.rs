@@ -1,6 +1,5 @@
-//! A schema service that says what a test tells it to, on a real socket; and a gated service
-//! beside it. The fake doubles as the service behind the gate: it has a unary and a streaming
-//! method, which is all that matters there.
+//! A schema service that reports what a test sets, and a gated service, both on real sockets. The
+//! fake is also the service behind the gate: it has a unary and a streaming method.
 
 use std::{
     pin::Pin,
@@ -24,27 +23,26 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_stream::{Stream, StreamExt as _, wrappers::WatchStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{
-    Code, Request, Response, Status as Refused,
+    Code, Request, Response, Status as RpcError,
     service::Routes,
     transport::{Channel, Server, server::TcpIncoming},
 };
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt as _;
 
-/// Bounds every wait: nothing here takes that long unless it is broken.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+/// Bounds every wait; only a failing test reaches it.
+pub(crate) const WAIT_LIMIT: Duration = Duration::from_secs(10);
 
-/// The fake's memory: what it says, and who watched. While it says nothing it is away: its
-/// streams break, and nothing is answered.
+/// Without a reported state it is unavailable: its streams break and calls fail.
 #[derive(Clone)]
-pub(crate) struct Fake {
-    pub(crate) says: watch::Sender<Option<SchemaState>>,
+pub(crate) struct FakeSchema {
+    pub(crate) reported: watch::Sender<Option<SchemaState>>,
     pub(crate) dependents: Arc<Mutex<Vec<Dependent>>>,
-    pub(crate) unwatchable: Arc<AtomicBool>,
+    pub(crate) refuses_watch: Arc<AtomicBool>,
 }
 
 /// A state of the schema with the revisions 0001 to 0003.
-pub(crate) fn at(revision: &str) -> SchemaState {
+pub(crate) fn state_at(revision: &str) -> SchemaState {
     let held = ["0001", "0002", "0003"];
     let pending: Vec<String> =
         held.iter().filter(|held| **held > revision).map(|held| held.to_string()).collect();
@@ -64,37 +62,37 @@ pub(crate) fn at(revision: &str) -> SchemaState {
     }
 }
 
-impl Fake {
-    pub(crate) fn say(&self, state: SchemaState) {
-        self.says.send_replace(Some(state));
+impl FakeSchema {
+    pub(crate) fn report(&self, state: SchemaState) {
+        self.reported.send_replace(Some(state));
     }
 
-    pub(crate) fn go_away(&self) {
-        self.says.send_replace(None);
+    pub(crate) fn stop_answering(&self) {
+        self.reported.send_replace(None);
     }
 
-    pub(crate) fn saying(state: SchemaState) -> Self {
+    pub(crate) fn reporting(state: SchemaState) -> Self {
         Self {
-            says: watch::Sender::new(Some(state)),
+            reported: watch::Sender::new(Some(state)),
             dependents: Arc::default(),
-            unwatchable: Arc::default(),
+            refuses_watch: Arc::default(),
         }
     }
 }
 
-fn away() -> Refused {
-    Refused::unavailable("the fake is away")
+fn unavailable() -> RpcError {
+    RpcError::unavailable("the fake does not answer")
 }
 
-type States<T> = Pin<Box<dyn Stream<Item = Result<T, Refused>> + Send>>;
+type States<T> = Pin<Box<dyn Stream<Item = Result<T, RpcError>> + Send>>;
 
 #[tonic::async_trait]
-impl SchemaService for Fake {
+impl SchemaService for FakeSchema {
     async fn current(
         &self,
         _: Request<CurrentRequest>,
-    ) -> Result<Response<CurrentResponse>, Refused> {
-        let state = self.says.borrow().clone().ok_or_else(away)?;
+    ) -> Result<Response<CurrentResponse>, RpcError> {
+        let state = self.reported.borrow().clone().ok_or_else(unavailable)?;
         Ok(Response::new(CurrentResponse { state: Some(state) }))
     }
 
@@ -102,66 +100,72 @@ impl SchemaService for Fake {
     async fn watch(
         &self,
         request: Request<WatchRequest>,
-    ) -> Result<Response<Self::WatchStream>, Refused> {
-        if self.unwatchable.load(Ordering::SeqCst) {
-            return Err(Refused::permission_denied("no streams here"));
+    ) -> Result<Response<Self::WatchStream>, RpcError> {
+        if self.refuses_watch.load(Ordering::SeqCst) {
+            return Err(RpcError::permission_denied("no streams allowed"));
         }
         self.dependents.lock().unwrap().extend(request.into_inner().dependent);
-        let told = WatchStream::new(self.says.subscribe()).map(|state| match state {
+        let states = WatchStream::new(self.reported.subscribe()).map(|state| match state {
             Some(state) => Ok(WatchResponse { state: Some(state) }),
-            None => Err(away()),
+            None => Err(unavailable()),
         });
-        Ok(Response::new(Box::pin(told)))
+        Ok(Response::new(Box::pin(states)))
     }
 
     type UpgradeStream = States<UpgradeResponse>;
     async fn upgrade(
         &self,
         _: Request<UpgradeRequest>,
-    ) -> Result<Response<Self::UpgradeStream>, Refused> {
-        Err(Refused::unimplemented("fake"))
+    ) -> Result<Response<Self::UpgradeStream>, RpcError> {
+        Err(RpcError::unimplemented("fake"))
     }
 
     type DowngradeStream = States<DowngradeResponse>;
     async fn downgrade(
         &self,
         _: Request<DowngradeRequest>,
-    ) -> Result<Response<Self::DowngradeStream>, Refused> {
-        Err(Refused::unimplemented("fake"))
+    ) -> Result<Response<Self::DowngradeStream>, RpcError> {
+        Err(RpcError::unimplemented("fake"))
     }
 
-    async fn plan(&self, _: Request<PlanRequest>) -> Result<Response<PlanResponse>, Refused> {
-        Err(Refused::unimplemented("fake"))
+    async fn plan(&self, _: Request<PlanRequest>) -> Result<Response<PlanResponse>, RpcError> {
+        Err(RpcError::unimplemented("fake"))
     }
 
     async fn list_revisions(
         &self,
         _: Request<ListRevisionsRequest>,
-    ) -> Result<Response<ListRevisionsResponse>, Refused> {
-        Err(Refused::unimplemented("fake"))
+    ) -> Result<Response<ListRevisionsResponse>, RpcError> {
+        Err(RpcError::unimplemented("fake"))
     }
 
     async fn list_operations(
         &self,
         _: Request<ListOperationsRequest>,
-    ) -> Result<Response<ListOperationsResponse>, Refused> {
-        Err(Refused::unimplemented("fake"))
+    ) -> Result<Response<ListOperationsResponse>, RpcError> {
+        Err(RpcError::unimplemented("fake"))
     }
 
-    async fn verify(&self, _: Request<VerifyRequest>) -> Result<Response<VerifyResponse>, Refused> {
-        Err(Refused::unimplemented("fake"))
+    async fn verify(
+        &self,
+        _: Request<VerifyRequest>,
+    ) -> Result<Response<VerifyResponse>, RpcError> {
+        Err(RpcError::unimplemented("fake"))
     }
 
-    async fn stamp(&self, _: Request<StampRequest>) -> Result<Response<StampResponse>, Refused> {
-        Err(Refused::unimplemented("fake"))
+    async fn stamp(&self, _: Request<StampRequest>) -> Result<Response<StampResponse>, RpcError> {
+        Err(RpcError::unimplemented("fake"))
     }
 
-    async fn repair(&self, _: Request<RepairRequest>) -> Result<Response<RepairResponse>, Refused> {
-        Err(Refused::unimplemented("fake"))
+    async fn repair(
+        &self,
+        _: Request<RepairRequest>,
+    ) -> Result<Response<RepairResponse>, RpcError> {
+        Err(RpcError::unimplemented("fake"))
     }
 }
 
-/// Serves on a free loopback port until the token is cancelled; dropping it cuts every connection.
+/// A server on a free loopback port. Dropping it closes every connection.
 pub(crate) struct Served {
     pub(crate) url: String,
     task: tokio::task::JoinHandle<()>,
@@ -180,7 +184,7 @@ impl Served {
         Self { url, task: tokio::spawn(async move { serving.await.unwrap() }) }
     }
 
-    pub(crate) async fn fake(fake: &Fake) -> Self {
+    pub(crate) async fn schema(fake: &FakeSchema) -> Self {
         Self::start(Routes::new(SchemaServiceServer::new(fake.clone()))).await
     }
 
@@ -196,10 +200,10 @@ impl Drop for Served {
 }
 
 /// The name of the service behind the gate.
-pub(crate) const GATED: &str = "schema.v1.SchemaService";
+pub(crate) const SERVICE_NAME: &str = "schema.v1.SchemaService";
 
-/// A gated service, and the clients to look at it from outside.
-pub(crate) struct Gated {
+/// A gated service, and clients of it.
+pub(crate) struct GatedService {
     pub(crate) gate: Gate,
     pub(crate) calls: SchemaServiceClient<Channel>,
     pub(crate) health: HealthClient<Channel>,
@@ -208,20 +212,20 @@ pub(crate) struct Gated {
     _served: Served,
 }
 
-/// A gate that asks at `url`, as most tests want it.
-pub(crate) fn asking(url: &str) -> Builder {
-    let builder = Gate::builder("toy", url.to_owned()).unwrap();
+/// A gate with the schema service at `url`, as most tests need it.
+pub(crate) fn gate_at(url: &str) -> Builder {
+    let builder = Gate::builder("gated", url.to_owned()).unwrap();
     builder
         .requires("0002")
         .built_with("0003")
-        .reports([GATED])
-        .look_every(Duration::from_millis(20))
+        .reports([SERVICE_NAME])
+        .check_interval(Duration::from_millis(20))
 }
 
-impl Gated {
+impl GatedService {
     pub(crate) async fn start(builder: Builder) -> Self {
         let gate = builder.build().await;
-        let behind = Fake::saying(at("0003"));
+        let behind = FakeSchema::reporting(state_at("0003"));
         let routes = Routes::new(gate.guard(SchemaServiceServer::new(behind)))
             .add_service(gate.health_service())
             .add_service(gate.readiness_service());
@@ -239,28 +243,28 @@ impl Gated {
         }
     }
 
-    /// One call of the gated service.
-    pub(crate) async fn call(&self) -> Result<(), Refused> {
+    /// Makes one call of the gated service.
+    pub(crate) async fn call(&self) -> Result<(), RpcError> {
         self.calls.clone().current(CurrentRequest {}).await.map(drop)
     }
 
     pub(crate) async fn opened(&self) {
-        tokio::time::timeout(SOON, self.gate.opened()).await.expect("the gate opens");
+        tokio::time::timeout(WAIT_LIMIT, self.gate.opened()).await.expect("the gate opens");
     }
 
     pub(crate) async fn closed(&self) {
-        tokio::time::timeout(SOON, self.gate.closed()).await.expect("the gate closes");
+        tokio::time::timeout(WAIT_LIMIT, self.gate.closed()).await.expect("the gate closes");
     }
 
-    /// Waits until a service's health is as wanted, through grpc.health.v1's Watch.
-    pub(crate) async fn healthy(&self, service: &str, wanted: bool) {
+    /// Waits by grpc.health.v1's Watch until a service is healthy, or is not.
+    pub(crate) async fn wait_for_health(&self, service: &str, is_healthy: bool) {
         let request = HealthCheckRequest { service: service.into() };
-        let mut told = self.health.clone().watch(request).await.unwrap().into_inner();
-        let wanted = if wanted { 1 } else { 2 };
+        let mut statuses = self.health.clone().watch(request).await.unwrap().into_inner();
+        let wanted = if is_healthy { 1 } else { 2 };
         let reached = async {
-            while told.message().await.unwrap().expect("health goes on").status != wanted {}
+            while statuses.message().await.unwrap().expect("a status").status != wanted {}
         };
-        tokio::time::timeout(SOON, reached).await.expect("the health is told");
+        tokio::time::timeout(WAIT_LIMIT, reached).await.expect("the health changes");
     }
 
     /// gate.v1's Readiness.
@@ -268,29 +272,29 @@ impl Gated {
         self.readiness.clone().readiness(ReadinessRequest {}).await.unwrap().into_inner()
     }
 
-    /// Asks for Readiness until a proof's evidence holds some words.
-    pub(crate) async fn evidence(&self, proof: &str, words: &str) -> ReadinessResponse {
+    /// Calls Readiness until a proof's evidence contains `text`.
+    pub(crate) async fn wait_for_evidence(&self, proof: &str, text: &str) -> ReadinessResponse {
         let mut last = None;
-        let asking = async {
+        let polling = async {
             loop {
                 let answer = self.readiness().await;
                 if answer
                     .proofs
                     .iter()
-                    .any(|told| told.name == proof && told.evidence.contains(words))
+                    .any(|checked| checked.name == proof && checked.evidence.contains(text))
                 {
                     return answer;
                 }
                 last = Some(answer);
             }
         };
-        let told = tokio::time::timeout(SOON, asking).await;
-        told.unwrap_or_else(|_| panic!("{proof} never said {words:?}: {last:?}"))
+        let found = tokio::time::timeout(WAIT_LIMIT, polling).await;
+        found.unwrap_or_else(|_| panic!("no evidence of {proof} contains {text:?}: {last:?}"))
     }
 }
 
 /// The reason of a refusal.
-pub(crate) fn reason(refused: &Refused) -> String {
+pub(crate) fn reason(refused: &RpcError) -> String {
     assert_eq!(refused.code(), Code::Unavailable, "{refused}");
     refused.get_details_error_info().expect("ErrorInfo").reason
 }

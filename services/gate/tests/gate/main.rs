@@ -1,5 +1,4 @@
-//! The gate from outside: a schema service that says what it is told to, a gated service beside
-//! it, both on real sockets.
+//! The gate from outside: a fake schema service and a gated service, both on real sockets.
 
 #[cfg(test)]
 mod ending;

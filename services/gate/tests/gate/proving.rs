@@ -1,4 +1,4 @@
-//! The proofs that the host makes on its own connection.
+//! The proofs that the host provides.
 
 use std::sync::{
     Arc, Mutex,
@@ -7,38 +7,38 @@ use std::sync::{
 
 use gate::{Builder, ProofError};
 
-use crate::fake::{Fake, Gated, Served, asking, at, reason};
+use crate::fake::{FakeSchema, GatedService, Served, gate_at, reason, state_at};
 
-/// A proof that says what a test tells it to, and counts.
+/// A proof with the result that a test sets, and a count of its checks.
 #[derive(Clone)]
-struct Told {
+struct ScriptedProof {
     outcome: Arc<Mutex<Result<String, ProofError>>>,
-    times: Arc<AtomicUsize>,
+    checks: Arc<AtomicUsize>,
 }
 
-impl Told {
+impl ScriptedProof {
     fn new(outcome: Result<&str, ProofError>) -> Self {
         let outcome = Arc::new(Mutex::new(outcome.map(Into::into)));
-        Self { outcome, times: Arc::default() }
+        Self { outcome, checks: Arc::default() }
     }
 
-    fn becomes(&self, outcome: Result<&str, ProofError>) {
+    fn set(&self, outcome: Result<&str, ProofError>) {
         *self.outcome.lock().unwrap() = outcome.map(Into::into);
     }
 
-    fn times(&self) -> usize {
-        self.times.load(Ordering::SeqCst)
+    fn checks(&self) -> usize {
+        self.checks.load(Ordering::SeqCst)
     }
 
-    fn prove(&self) -> std::future::Ready<Result<String, ProofError>> {
-        self.times.fetch_add(1, Ordering::SeqCst);
+    fn check(&self) -> std::future::Ready<Result<String, ProofError>> {
+        self.checks.fetch_add(1, Ordering::SeqCst);
         std::future::ready(self.outcome.lock().unwrap().clone())
     }
 }
 
-fn proven(builder: Builder, database: &Told, models: &Told) -> Builder {
+fn with_proofs(builder: Builder, database: &ScriptedProof, models: &ScriptedProof) -> Builder {
     let (database, models) = (database.clone(), models.clone());
-    builder.database(move || database.prove()).models(move || models.prove())
+    builder.database(move || database.check()).models(move || models.check())
 }
 
 fn refuted(why: &str) -> Result<&'static str, ProofError> {
@@ -50,106 +50,132 @@ fn untried(why: &str) -> Result<&'static str, ProofError> {
 }
 
 #[tokio::test]
-async fn all_three_open_it_and_are_shown_in_order() {
-    let (database, models) = (Told::new(Ok("db-1")), Told::new(Ok("5 tables answer")));
-    let fake = Fake::saying(at("0003"));
-    let schema = Served::fake(&fake).await;
-    let toy = Gated::start(proven(asking(&schema.url), &database, &models)).await;
+async fn all_three_proofs_open_it_and_are_reported_in_order() {
+    let (database, models) =
+        (ScriptedProof::new(Ok("db-1")), ScriptedProof::new(Ok("5 tables answer")));
+    let fake = FakeSchema::reporting(state_at("0003"));
+    let schema = Served::schema(&fake).await;
+    let gated = GatedService::start(with_proofs(gate_at(&schema.url), &database, &models)).await;
 
-    toy.opened().await;
-    let told = toy.readiness().await;
-    let shown: Vec<_> =
-        told.proofs.iter().map(|proof| (&*proof.name, proof.holds, &*proof.evidence)).collect();
+    gated.opened().await;
+    let readiness = gated.readiness().await;
+    let reported: Vec<_> = readiness
+        .proofs
+        .iter()
+        .map(|proof| (&*proof.name, proof.holds, &*proof.evidence))
+        .collect();
     assert_eq!(
-        shown,
+        reported,
         [
-            ("schema", true, "the schema is at 0003 (head) and holds 0003"),
-            ("database", true, "both read db-1"),
+            ("schema", true, "schema is at 0003 (head); required revision 0003 is applied"),
+            ("database", true, "the schema service and this service use db-1"),
             ("models", true, "5 tables answer"),
         ]
     );
-    assert_eq!((&*told.requires, &*told.built_with, &*told.reason), ("0002", "0003", ""));
+    let revisions = (&*readiness.requires, &*readiness.built_with);
+    assert_eq!((revisions, &*readiness.reason), (("0002", "0003"), ""));
 }
 
 #[tokio::test]
-async fn another_database_keeps_it_closed_and_the_models_unasked() {
-    let (database, models) = (Told::new(Ok("db-2")), Told::new(Ok("5 tables answer")));
-    let fake = Fake::saying(at("0003"));
-    let schema = Served::fake(&fake).await;
-    let toy = Gated::start(proven(asking(&schema.url), &database, &models)).await;
+async fn another_database_keeps_it_closed_and_the_models_unchecked() {
+    let (database, models) =
+        (ScriptedProof::new(Ok("db-2")), ScriptedProof::new(Ok("5 tables answer")));
+    let fake = FakeSchema::reporting(state_at("0003"));
+    let schema = Served::schema(&fake).await;
+    let gated = GatedService::start(with_proofs(gate_at(&schema.url), &database, &models)).await;
 
-    let told = toy.evidence("database", "db-2").await;
-    assert_eq!(told.reason, "SCHEMA_OTHER_DATABASE");
-    let refused = toy.call().await.unwrap_err();
+    let readiness = gated.wait_for_evidence("database", "db-2").await;
+    assert_eq!(readiness.reason, "SCHEMA_OTHER_DATABASE");
+    let refused = gated.call().await.unwrap_err();
     assert_eq!(reason(&refused), "SCHEMA_OTHER_DATABASE");
-    assert!(refused.message().contains("speaks of database db-1"), "{refused}");
-    assert_eq!(models.times(), 0);
+    assert!(refused.message().contains("the schema service uses database db-1"), "{refused}");
+    assert_eq!(models.checks(), 0);
 }
 
 #[tokio::test]
-async fn a_missing_column_keeps_it_closed_whatever_the_revision_says() {
-    let models = Told::new(refuted("column chats.last_message_at does not exist"));
-    let fake = Fake::saying(at("0003"));
-    let schema = Served::fake(&fake).await;
-    let toy = Gated::start(proven(asking(&schema.url), &Told::new(Ok("db-1")), &models)).await;
+async fn a_missing_column_keeps_it_closed_at_head() {
+    let models = ScriptedProof::new(refuted("column chats.last_message_at does not exist"));
+    let fake = FakeSchema::reporting(state_at("0003"));
+    let schema = Served::schema(&fake).await;
+    let gated = GatedService::start(with_proofs(
+        gate_at(&schema.url),
+        &ScriptedProof::new(Ok("db-1")),
+        &models,
+    ))
+    .await;
 
-    toy.evidence("models", "last_message_at").await;
-    let refused = toy.call().await.unwrap_err();
+    gated.wait_for_evidence("models", "last_message_at").await;
+    let refused = gated.call().await.unwrap_err();
     assert_eq!(reason(&refused), "SCHEMA_MODEL_MISMATCH");
     assert!(refused.message().contains("chats.last_message_at does not exist"), "{refused}");
 
-    models.becomes(Ok("5 tables answer"));
-    toy.opened().await;
+    models.set(Ok("5 tables answer"));
+    gated.opened().await;
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_opens_no_gate_and_closes_none() {
-    let models = Told::new(untried("connection refused"));
-    let fake = Fake::saying(at("0003"));
-    let schema = Served::fake(&fake).await;
-    let toy = Gated::start(proven(asking(&schema.url), &Told::new(Ok("db-1")), &models)).await;
-    let told = toy.evidence("models", "connection refused").await;
-    assert_eq!(told.reason, "SCHEMA_UNREACHABLE");
+async fn an_unreachable_database_opens_no_gate_and_closes_none() {
+    let models = ScriptedProof::new(untried("connection refused"));
+    let fake = FakeSchema::reporting(state_at("0003"));
+    let schema = Served::schema(&fake).await;
+    let gated = GatedService::start(with_proofs(
+        gate_at(&schema.url),
+        &ScriptedProof::new(Ok("db-1")),
+        &models,
+    ))
+    .await;
+    let readiness = gated.wait_for_evidence("models", "connection refused").await;
+    assert_eq!(readiness.reason, "SCHEMA_UNREACHABLE");
 
-    models.becomes(Ok("5 tables answer"));
-    toy.opened().await;
-    models.becomes(untried("connection reset"));
-    toy.gate.report_undefined();
-    toy.call().await.expect("open");
-    assert!(toy.evidence("models", "connection reset").await.open);
+    models.set(Ok("5 tables answer"));
+    gated.opened().await;
+    models.set(untried("connection reset"));
+    gated.gate.report_undefined();
+    gated.call().await.expect("open");
+    assert!(gated.wait_for_evidence("models", "connection reset").await.open);
 }
 
 #[tokio::test]
-async fn after_an_undefined_column_it_looks_again_before_the_next_call() {
-    let models = Told::new(Ok("5 tables answer"));
-    let fake = Fake::saying(at("0003"));
-    let schema = Served::fake(&fake).await;
-    let toy = Gated::start(proven(asking(&schema.url), &Told::new(Ok("db-1")), &models)).await;
-    toy.opened().await;
+async fn a_fault_makes_calls_wait_for_the_next_evaluation() {
+    let models = ScriptedProof::new(Ok("5 tables answer"));
+    let fake = FakeSchema::reporting(state_at("0003"));
+    let schema = Served::schema(&fake).await;
+    let gated = GatedService::start(with_proofs(
+        gate_at(&schema.url),
+        &ScriptedProof::new(Ok("db-1")),
+        &models,
+    ))
+    .await;
+    gated.opened().await;
 
-    // A false alarm holds the call up and lets it pass: health does not even notice.
-    let before = models.times();
-    toy.gate.report_undefined();
-    toy.call().await.expect("open");
-    assert!(models.times() > before);
+    // The proofs hold: the call waits for them and passes.
+    let before = models.checks();
+    gated.gate.report_undefined();
+    gated.call().await.expect("open");
+    assert!(models.checks() > before);
 
-    // While the schema service is away, this is what tells.
-    fake.go_away();
-    toy.evidence("schema", "it does not answer now").await;
-    models.becomes(refuted("column chats.name does not exist"));
-    toy.closed().await;
-    assert_eq!(reason(&toy.call().await.unwrap_err()), "SCHEMA_MODEL_MISMATCH");
+    // The host's proofs are checked while the schema service does not answer.
+    fake.stop_answering();
+    gated.wait_for_evidence("schema", "does not answer now").await;
+    models.set(refuted("column chats.name does not exist"));
+    gated.closed().await;
+    assert_eq!(reason(&gated.call().await.unwrap_err()), "SCHEMA_MODEL_MISMATCH");
 }
 
 #[tokio::test]
-async fn a_true_alarm_refuses_the_next_call() {
-    let models = Told::new(Ok("5 tables answer"));
-    let fake = Fake::saying(at("0003"));
-    let schema = Served::fake(&fake).await;
-    let toy = Gated::start(proven(asking(&schema.url), &Told::new(Ok("db-1")), &models)).await;
-    toy.opened().await;
+async fn the_call_after_a_fault_is_refused_where_a_proof_fails() {
+    let models = ScriptedProof::new(Ok("5 tables answer"));
+    let fake = FakeSchema::reporting(state_at("0003"));
+    let schema = Served::schema(&fake).await;
+    let gated = GatedService::start(with_proofs(
+        gate_at(&schema.url),
+        &ScriptedProof::new(Ok("db-1")),
+        &models,
+    ))
+    .await;
+    gated.opened().await;
 
-    models.becomes(refuted("table chats does not exist"));
-    toy.gate.report_undefined();
-    assert_eq!(reason(&toy.call().await.unwrap_err()), "SCHEMA_MODEL_MISMATCH");
+    models.set(refuted("table chats does not exist"));
+    gated.gate.report_undefined();
+    assert_eq!(reason(&gated.call().await.unwrap_err()), "SCHEMA_MODEL_MISMATCH");
 }

@@ -1,111 +1,114 @@
-//! What an open gate stays open through, and what closes it.
+//! What keeps an open gate open, and what closes it.
 
 use std::time::Duration;
 
 use api::schema::v1::Status;
 use gate::Mode;
 
-use crate::fake::{Fake, Gated, Served, asking, at, reason};
+use crate::fake::{FakeSchema, GatedService, Served, gate_at, reason, state_at};
 
 #[tokio::test]
-async fn a_newer_schema_service_with_revisions_pending_throws_nobody_out() {
-    let fake = Fake::saying(at("0003"));
-    let schema = Served::fake(&fake).await;
-    let toy = Gated::start(asking(&schema.url)).await;
-    toy.opened().await;
+async fn pending_revisions_of_a_newer_schema_service_close_no_open_gate() {
+    let fake = FakeSchema::reporting(state_at("0003"));
+    let schema = Served::schema(&fake).await;
+    let gated = GatedService::start(gate_at(&schema.url)).await;
+    gated.opened().await;
 
-    let mut newer = at("0003");
+    let mut newer = state_at("0003");
     newer.head = "0004".into();
     newer.pending = vec!["0004".into()];
     for status in [Status::Behind, Status::Migrating, Status::Failed] {
         newer.at_head = false;
         newer.set_status(status);
-        fake.say(newer.clone());
-        let told = toy.evidence("schema", status.as_str_name()).await;
-        assert!(told.open, "{told:?}");
-        toy.call().await.expect("open");
+        fake.report(newer.clone());
+        let readiness = gated.wait_for_evidence("schema", status.as_str_name()).await;
+        assert!(readiness.open, "{readiness:?}");
+        gated.call().await.expect("open");
     }
 
-    // A replica that starts now waits for head; one that was told to needs only its revision.
-    let strict = Gated::start(asking(&schema.url)).await;
-    strict.evidence("schema", "must be at head (0004)").await;
+    // To open, a new replica needs head; in mode required, its revision.
+    let strict = GatedService::start(gate_at(&schema.url)).await;
+    strict.wait_for_evidence("schema", "requires head (0004)").await;
     strict.call().await.expect_err("closed");
-    let lenient = Gated::start(asking(&schema.url).mode(Mode::Required)).await;
+    let lenient = GatedService::start(gate_at(&schema.url).mode(Mode::Required)).await;
     lenient.opened().await;
     lenient.call().await.expect("open");
 }
 
 #[tokio::test]
-async fn a_downgrade_closes_at_once_below_what_the_mode_needs() {
-    let fake = Fake::saying(at("0003"));
-    let schema = Served::fake(&fake).await;
-    let strict = Gated::start(asking(&schema.url)).await;
-    let lenient = Gated::start(asking(&schema.url).mode(Mode::Required)).await;
+async fn a_downgrade_closes_a_gate_below_the_revision_of_its_mode() {
+    let fake = FakeSchema::reporting(state_at("0003"));
+    let schema = Served::schema(&fake).await;
+    let strict = GatedService::start(gate_at(&schema.url)).await;
+    let lenient = GatedService::start(gate_at(&schema.url).mode(Mode::Required)).await;
     strict.opened().await;
     lenient.opened().await;
 
-    // Below what it was built with, and not below what it can run on.
-    fake.say(at("0002"));
+    // Below the built-with revision, and not below the required one.
+    fake.report(state_at("0002"));
     strict.closed().await;
     assert_eq!(reason(&strict.call().await.unwrap_err()), "SCHEMA_NOT_AT_HEAD");
-    assert!(lenient.evidence("schema", "at 0002").await.open);
-    fake.say(at("0001"));
+    assert!(lenient.wait_for_evidence("schema", "at 0002").await.open);
+    fake.report(state_at("0001"));
     lenient.closed().await;
 }
 
 #[tokio::test]
-async fn a_revision_that_breaks_the_build_closes_at_head_too() {
-    let fake = Fake::saying(at("0003"));
-    let schema = Served::fake(&fake).await;
-    let toy = Gated::start(asking(&schema.url)).await;
-    toy.opened().await;
+async fn an_incompatible_revision_closes_a_gate_at_head() {
+    let fake = FakeSchema::reporting(state_at("0003"));
+    let schema = Served::schema(&fake).await;
+    let gated = GatedService::start(gate_at(&schema.url)).await;
+    gated.opened().await;
 
-    let mut breaking = at("0003");
+    let mut breaking = state_at("0003");
     breaking.revision = "0004".into();
     breaking.head = "0004".into();
     breaking.compatible_from = "0003".into();
-    fake.say(breaking.clone());
-    assert!(toy.evidence("schema", "at 0004 (head)").await.open, "built with 0003, which it runs");
+    fake.report(breaking.clone());
+    assert!(
+        gated.wait_for_evidence("schema", "at 0004 (head)").await.open,
+        "it runs builds made for 0003"
+    );
 
     breaking.compatible_from = "0004".into();
-    fake.say(breaking);
-    toy.closed().await;
-    let refused = toy.call().await.unwrap_err();
+    fake.report(breaking);
+    gated.closed().await;
+    let refused = gated.call().await.unwrap_err();
     assert_eq!(reason(&refused), "SCHEMA_INCOMPATIBLE");
-    assert!(refused.message().contains("this one was built with 0003"), "{refused}");
+    assert!(refused.message().contains("this build was made for 0003"), "{refused}");
 }
 
 #[tokio::test]
-async fn it_stays_open_while_the_schema_service_is_away() {
-    let fake = Fake::saying(at("0003"));
-    let schema = Served::fake(&fake).await;
-    let toy = Gated::start(asking(&schema.url)).await;
-    toy.opened().await;
-    let before = toy.readiness().await;
+async fn it_stays_open_while_the_schema_service_does_not_answer() {
+    let fake = FakeSchema::reporting(state_at("0003"));
+    let schema = Served::schema(&fake).await;
+    let gated = GatedService::start(gate_at(&schema.url)).await;
+    gated.opened().await;
+    let before = gated.readiness().await;
 
-    fake.go_away();
-    let told = toy.evidence("schema", "it does not answer now").await;
-    assert!(told.open && told.since == before.since, "{told:?}");
-    assert!(told.heard_at.is_some());
-    toy.call().await.expect("open");
+    fake.stop_answering();
+    let silent = gated.wait_for_evidence("schema", "does not answer now").await;
+    assert!(silent.open && silent.since == before.since, "{silent:?}");
+    assert!(silent.heard_at.is_some());
+    gated.call().await.expect("open");
 
-    fake.say(at("0001"));
-    toy.closed().await;
+    fake.report(state_at("0001"));
+    gated.closed().await;
 }
 
 #[tokio::test]
-async fn knowledge_that_is_too_old_opens_nothing_and_a_closed_gate_stays_closed() {
-    let fake = Fake::saying(at("0003"));
-    let schema = Served::fake(&fake).await;
-    let toy = Gated::start(asking(&schema.url).max_staleness(Duration::ZERO)).await;
-    toy.opened().await;
+async fn it_closes_at_the_maximum_staleness_and_opens_with_the_next_answer() {
+    let fake = FakeSchema::reporting(state_at("0003"));
+    let schema = Served::schema(&fake).await;
+    let gated = GatedService::start(gate_at(&schema.url).max_staleness(Duration::ZERO)).await;
+    gated.opened().await;
 
-    fake.go_away();
-    toy.closed().await;
-    let refused = toy.call().await.unwrap_err();
+    fake.stop_answering();
+    gated.closed().await;
+    let refused = gated.call().await.unwrap_err();
     assert_eq!(reason(&refused), "SCHEMA_UNREACHABLE");
-    assert!(refused.message().contains("the schema was at 0003 of 0003"), "{refused}");
+    assert!(refused.message().contains("it last reported 0003 of 0003"), "{refused}");
 
-    fake.say(at("0003"));
-    toy.opened().await;
+    fake.report(state_at("0003"));
+    gated.opened().await;
 }

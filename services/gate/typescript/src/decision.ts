@@ -106,16 +106,15 @@ function refutedBy(state: SchemaState, needs: Needs, mustBeAtHead: boolean): Ref
   const current = state.revision || "base";
   if (needs.builtWith !== "" && state.compatibleFrom > needs.builtWith) {
     const message =
-      `schema is at ${current}, which needs a build made for ${state.compatibleFrom} or newer; ` +
-      `this build was made for ${needs.builtWith}; deploy a newer build`;
+      `schema is at ${current}, which requires a build made for ${state.compatibleFrom} or newer, ` +
+      `but this build was made for ${needs.builtWith}; deploy a newer build`;
     return refusalFor("SCHEMA_INCOMPATIBLE", message, needs, state);
   }
   const revision = mustHold(needs);
   const isMissing = state.pending.includes(revision) || state.outOfOrder.includes(revision);
   const holds = state.revision >= revision && !isMissing;
   if (holds && (state.atHead || !mustBeAtHead)) return undefined;
-  let wanted = mustBeAtHead ? `head (${state.head || "base"})` : revision;
-  if (mustBeAtHead && !holds && revision !== state.head) wanted = `${wanted} and ${revision}`;
+  const wanted = holds ? `head (${state.head || "base"})` : revision;
   const message = `schema is at ${current} but this build requires ${wanted}; ${advice(state, revision)}`;
   return refusalFor("SCHEMA_NOT_AT_HEAD", message, needs, state);
 }
@@ -125,7 +124,7 @@ function advice(state: SchemaState, revision: string): string {
     case "STATUS_AT_HEAD":
       return `deploy a schema service that holds ${revision}, then run "schema upgrade"`;
     case "STATUS_MIGRATING":
-      return "an operation is running; calls pass once it has succeeded";
+      return "an operation is running, calls pass once it has succeeded";
     case "STATUS_EMPTY":
     case "STATUS_BEHIND":
       if (state.outOfOrder.length === 0) return 'run "schema upgrade"';
@@ -136,11 +135,15 @@ function advice(state: SchemaState, revision: string): string {
 
 function unreachable(view: SchemaView, needs: Needs): Refusal {
   const { state } = view;
+  if (view.unreachable === undefined) {
+    const message = `schema service at ${needs.address} has not answered yet`;
+    return refusalFor("SCHEMA_UNREACHABLE", message, needs, state);
+  }
   const last = state
     ? `; it last reported ${state.revision || "base"} of ${state.head || "base"}`
     : "";
   const message =
-    `schema service at ${needs.address} does not answer (${view.unreachable ?? "no answer yet"})${last}; ` +
+    `schema service at ${needs.address} does not answer (${view.unreachable})${last}; ` +
     "start it, or correct the address that this service is configured with";
   return refusalFor("SCHEMA_UNREACHABLE", message, needs, state);
 }

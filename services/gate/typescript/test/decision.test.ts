@@ -79,7 +79,7 @@ test("a refusal says what to do", () => {
   const refusal = decide(view(at("0001")), needs(), false, NOW);
   assert.equal(
     refusal?.message,
-    'schema is at 0001 but this build requires head (0003); run "schema upgrade"',
+    'schema is at 0001 but this build requires 0003; run "schema upgrade"',
   );
 });
 

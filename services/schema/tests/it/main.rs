@@ -16,7 +16,6 @@ mod outside;
 mod plan;
 mod postgres_tls;
 mod promises;
-mod quick_fix;
 mod repair;
 mod server;
 mod tls;

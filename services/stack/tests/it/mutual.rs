@@ -126,7 +126,7 @@ async fn a_chat_service_is_opened_and_called_by_those_who_show_a_certificate(bac
     let (schema, chat) = (&mutual.schema, &mutual.chat);
     let closed = eventually("the gate says what is missing", async || {
         let (status, said) = mutual.run(chat, Some(operator), &["ready"]).await;
-        (status == Some(3) && said.contains("the schema is at base")).then_some(said)
+        (status == Some(3) && said.contains("schema is at base")).then_some(said)
     })
     .await;
     // What it says to do can be done: over TLS, with a certificate.

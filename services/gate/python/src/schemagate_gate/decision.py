@@ -118,17 +118,15 @@ def _refuted_by(state: SchemaState, needs: Needs, must_be_at_head: bool) -> Refu
     current = state.revision or "base"
     if needs.built_with and state.compatible_from > needs.built_with:
         message = (
-            f"schema is at {current}, which needs a build made for {state.compatible_from} or "
-            f"newer; this build was made for {needs.built_with}; deploy a newer build"
+            f"schema is at {current}, which requires a build made for {state.compatible_from} or "
+            f"newer, but this build was made for {needs.built_with}; deploy a newer build"
         )
         return refusal_for(Reason.INCOMPATIBLE, message, needs, state)
     must_hold = needs.must_hold
     holds = state.revision >= must_hold and must_hold not in state.pending + state.out_of_order
     if holds and (state.at_head or not must_be_at_head):
         return None
-    wanted = f"head ({state.head or 'base'})" if must_be_at_head else must_hold
-    if must_be_at_head and not holds and must_hold != state.head:
-        wanted = f"{wanted} and {must_hold}"
+    wanted = f"head ({state.head or 'base'})" if holds else must_hold
     advice = _advice(state, must_hold)
     message = f"schema is at {current} but this build requires {wanted}; {advice}"
     return refusal_for(Reason.NOT_AT_HEAD, message, needs, state)
@@ -140,20 +138,22 @@ def _advice(state: SchemaState, must_hold: str) -> str:
     if state.status in ("STATUS_EMPTY", "STATUS_BEHIND") and not state.out_of_order:
         return 'run "schema upgrade"'
     if state.status == "STATUS_MIGRATING":
-        return "an operation is running; calls pass once it has succeeded"
+        return "an operation is running, calls pass once it has succeeded"
     detail = state.message or "the schema service gives no message"
     return f'its status is {state.status}: {detail}; run "schema current" for details'
 
 
 def _unreachable(view: SchemaView, needs: Needs) -> Refusal:
-    error = view.unreachable or "no answer yet"
+    if view.unreachable is None:
+        message = f"schema service at {needs.address} has not answered yet"
+        return refusal_for(Reason.UNREACHABLE, message, needs, view.state)
     last = (
         f"; it last reported {view.state.revision or 'base'} of {view.state.head or 'base'}"
         if view.state
         else ""
     )
     message = (
-        f"schema service at {needs.address} does not answer ({error}){last}; "
+        f"schema service at {needs.address} does not answer ({view.unreachable}){last}; "
         "start it, or correct the address that this service is configured with"
     )
     return refusal_for(Reason.UNREACHABLE, message, needs, view.state)
