@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 GENERATED = HERE / "generated"
 PROTO = HERE.parents[2] / "proto"
 CONCURRENCY = 4
-TIMEOUT = 20  # Seconds, below the lease of the deliveries: 30.
+TIMEOUT = 20  # Seconds; less than the lease of a delivery, 30.
 LONGEST_PAUSE = 8
 
 
@@ -64,7 +64,7 @@ def answer(delivery):
         if not isinstance(language, str):
             raise ValueError('no "language" in the bot\'s config, such as {"language": "de"}')
         answered.reply = translate(delivery.message.body, language)
-    except Exception as error:  # Whatever it is, the delivery is to be told of it.
+    except Exception as error:  # Any failure is reported for its delivery.
         answered.error = f"{type(error).__name__}: {error}"
     print(delivery.message.id, answered.error or "translated", flush=True)
     return wire.WorkRequest(answer=answered)
@@ -89,7 +89,7 @@ def attend(channel, workers):
     says = queue.SimpleQueue()
     says.put(wire.WorkRequest(attend=wire.WorkRequest.Attend(
         type="translation", concurrency=CONCURRENCY)))
-    # Ends with None: else the thread that sends would wait for ever.
+    # None ends the sending thread.
     told = rpc.BotServiceStub(channel).Work(iter(says.get, None), metadata=who())
     try:
         for delivery in told:
