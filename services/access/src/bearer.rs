@@ -8,6 +8,7 @@ use std::{
     str::FromStr,
 };
 
+use api::Reason;
 use tonic::{
     Code, Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -144,7 +145,7 @@ impl Bearer {
             Source::File(path) => read(path).map_err(|error| {
                 tracing::debug!("{error}");
                 let words = "the caller's token file cannot be read";
-                Problem::new(Code::Unauthenticated, "TOKEN_UNREADABLE", words)
+                Problem::new(Code::Unauthenticated, Reason::TokenUnreadable, words)
             })?,
         };
         request.metadata_mut().insert("authorization", token.0);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::Reason;
 use tonic::{Code, Extensions};
 
 use super::policy::Role;
@@ -51,7 +52,7 @@ impl Caller {
         match self.bot_type() {
             Some(own) if own != bot_type => Err(Problem::new(
                 Code::PermissionDenied,
-                "BOT_TYPE_DENIED",
+                Reason::BotTypeDenied,
                 "attend.type: this caller may not run bots of that type",
             )
             .with("field", "attend.type")),
@@ -83,7 +84,7 @@ pub fn require(extensions: &Extensions, roles: &'static [Role], what: &str) -> R
 pub(super) fn denied(what: &str, roles: &[Role]) -> Problem {
     let needed = roles.first().copied().unwrap_or_default();
     let words = format!("{what} needs the role {needed}");
-    Problem::new(Code::PermissionDenied, "ROLE_REQUIRED", words).with("role", needed)
+    Problem::new(Code::PermissionDenied, Reason::RoleRequired, words).with("role", needed)
 }
 
 /// Names under which the services themselves act: no caller may pass for them.
@@ -106,7 +107,7 @@ mod tests {
         assert!(require(&caller, &["operator", "admin"], "Upgrade").is_ok());
         let denied = require(&caller, &["admin"], "force").unwrap_err();
         assert_eq!(denied.message(), "force needs the role admin");
-        assert_eq!((denied.reason(), denied.info("role")), ("ROLE_REQUIRED", Some("admin")));
+        assert_eq!((denied.reason(), denied.info("role")), (Reason::RoleRequired, Some("admin")));
 
         let nobody = Extensions::default();
         assert_eq!(actor(&nobody), "anonymous");
@@ -118,7 +119,7 @@ mod tests {
         let bot = Caller::new("echo-1".into(), "bot", Some("echo".into()));
         assert!(bot.may_run("echo").is_ok());
         let denied = bot.may_run("translation").unwrap_err();
-        assert_eq!(denied.reason(), "BOT_TYPE_DENIED");
+        assert_eq!(denied.reason(), Reason::BotTypeDenied);
         assert!(!denied.message().contains("echo"), "{}", denied.message());
         let service = Caller::new("backend".into(), "service", None);
         assert!(service.may_run("translation").is_ok());

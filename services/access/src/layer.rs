@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use api::Reason;
 use futures_util::future::Either;
 use http::{Extensions, HeaderMap, Request, Response, header::AUTHORIZATION};
 use tonic::{Code, Status, body::Body};
@@ -115,7 +116,7 @@ impl Access {
             }
             None => {
                 let words = "this service has no such method";
-                let problem = Problem::new(Code::Unimplemented, "METHOD_UNKNOWN", words);
+                let problem = Problem::new(Code::Unimplemented, Reason::MethodUnknown, words);
                 Err(refuse(problem, Some(&caller)))
             }
         }
@@ -134,21 +135,21 @@ impl Access {
             (Some(header), None, _) => {
                 let token = bearer(header.as_bytes()).ok_or_else(|| {
                     let words = "the header is not of the form authorization: Bearer TOKEN";
-                    refused("TOKEN_MALFORMED", words)
+                    refused(Reason::TokenMalformed, words)
                 })?;
                 let caller = self.by_token(token);
-                caller.ok_or_else(|| refused("TOKEN_UNKNOWN", "nobody here has this token"))
+                caller.ok_or_else(|| refused(Reason::TokenUnknown, "nobody here has this token"))
             }
             (Some(_), Some(_), _) => {
-                Err(refused("TOKEN_MALFORMED", "more than one header named authorization"))
+                Err(refused(Reason::TokenMalformed, "more than one header named authorization"))
             }
             (None, _, Some(name)) => {
                 let words = "nobody here has this certificate's name";
-                self.by_certificate(&name).ok_or_else(|| refused("CERTIFICATE_UNKNOWN", words))
+                self.by_certificate(&name).ok_or_else(|| refused(Reason::CertificateUnknown, words))
             }
             (None, _, None) => {
                 let words = "a token is needed, as in authorization: Bearer TOKEN";
-                Err(refused("TOKEN_MISSING", words))
+                Err(refused(Reason::TokenMissing, words))
             }
         }
     }

@@ -39,7 +39,7 @@ impl RefusalLog {
             state.last_line = Some(Instant::now());
             std::mem::take(&mut state.suppressed)
         };
-        let (caller, reason) = (caller.map(Caller::name), problem.reason());
+        let (caller, reason) = (caller.map(Caller::name), problem.reason().as_str());
         let from = from.map(tracing::field::display);
         tracing::warn!(reason, path, caller, from, others = suppressed, "a call was refused");
     }

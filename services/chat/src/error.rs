@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api::Reason;
 use database::Unavailable;
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
 use tonic::{Code, Status};
@@ -111,43 +112,45 @@ impl Error {
         let unavailable =
             |reason| Problem::new(Code::Unavailable, reason, &text).retry_after(RETRY);
         match self {
-            Self::Stream(status) => Problem::new(status.code(), "STREAM_BROKEN", status.message()),
+            Self::Stream(status) => {
+                Problem::new(status.code(), Reason::StreamBroken, status.message())
+            }
             Self::Refused(problem) => problem,
             Self::MessageIdTaken(id) => {
-                Problem::new(Code::AlreadyExists, "MESSAGE_ID_TAKEN", text).with("message", id)
+                Problem::new(Code::AlreadyExists, Reason::MessageIdTaken, text).with("message", id)
             }
-            Self::ChatLocked(chat) => unavailable("CHAT_LOCKED").with("chat", chat),
+            Self::ChatLocked(chat) => unavailable(Reason::ChatLocked).with("chat", chat),
             Self::QueueFull => {
-                Problem::new(Code::ResourceExhausted, "QUEUE_FULL", text).retry_after(SOON)
+                Problem::new(Code::ResourceExhausted, Reason::QueueFull, text).retry_after(SOON)
             }
-            Self::Ending => unavailable("SHUTTING_DOWN"),
+            Self::Ending => unavailable(Reason::ShuttingDown),
             Self::ChatNotFound(key) => {
-                Problem::new(Code::NotFound, "CHAT_NOT_FOUND", text).with("chat", key)
+                Problem::new(Code::NotFound, Reason::ChatNotFound, text).with("chat", key)
             }
             Self::ScheduleNotFound(id) => {
-                Problem::new(Code::NotFound, "SCHEDULE_NOT_FOUND", text).with("schedule", id)
+                Problem::new(Code::NotFound, Reason::ScheduleNotFound, text).with("schedule", id)
             }
             Self::BotNotFound(id) => {
-                Problem::new(Code::NotFound, "BOT_NOT_FOUND", text).with("bot", id)
+                Problem::new(Code::NotFound, Reason::BotNotFound, text).with("bot", id)
             }
             Self::AssignmentNotFound { chat, bot } => {
-                Problem::new(Code::NotFound, "ASSIGNMENT_NOT_FOUND", text)
+                Problem::new(Code::NotFound, Reason::AssignmentNotFound, text)
                     .with("chat", chat)
                     .with("bot", bot)
             }
             Self::DeliveryNotFound { message, bot } => {
-                Problem::new(Code::NotFound, "DELIVERY_NOT_FOUND", text)
+                Problem::new(Code::NotFound, Reason::DeliveryNotFound, text)
                     .with("message", message)
                     .with("bot", bot)
             }
             Self::JidTaken(jid) => {
-                Problem::new(Code::AlreadyExists, "JID_TAKEN", text).with("jid", jid)
+                Problem::new(Code::AlreadyExists, Reason::JidTaken, text).with("jid", jid)
             }
             Self::Unavailable(error) => {
                 tracing::warn!(error = wire::error_chain(&error), "no database");
                 Problem::new(
                     Code::Unavailable,
-                    "DATABASE_UNAVAILABLE",
+                    Reason::DatabaseUnavailable,
                     "the database cannot be reached; try again",
                 )
                 .retry_after(RETRY)
@@ -196,18 +199,18 @@ impl Fault {
     }
 
     fn into_problem(self, error: &diesel::result::Error) -> Problem {
-        let unavailable = |reason, text| {
-            tracing::warn!(error = wire::error_chain(error), reason);
+        let unavailable = |reason: Reason, text| {
+            tracing::warn!(error = wire::error_chain(error), reason = reason.as_str());
             Problem::new(Code::Unavailable, reason, text).retry_after(RETRY)
         };
         match self {
             Self::Lost => unavailable(
-                "DATABASE_UNAVAILABLE",
+                Reason::DatabaseUnavailable,
                 "the connection to the database was lost; try again",
             ),
-            Self::Busy => unavailable("DATABASE_BUSY", "the database is busy; try again"),
+            Self::Busy => unavailable(Reason::DatabaseBusy, "the database is busy; try again"),
             Self::Schema => unavailable(
-                "SCHEMA_CHANGED",
+                Reason::SchemaChanged,
                 "the database's schema is not the one that this service needs; the gate looks again",
             ),
             Self::Bug => {

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use api::Reason;
 use futures_util::{
     FutureExt as _,
     future::{BoxFuture, Either},
@@ -79,7 +80,7 @@ impl Room {
     pub(crate) fn enter(&self) -> Result<OwnedSemaphorePermit, Problem> {
         self.free.clone().try_acquire_owned().map_err(|_| {
             let words = format!("too many {} at once; try again", self.what);
-            Problem::new(Code::ResourceExhausted, "TOO_MANY_AT_ONCE", words)
+            Problem::new(Code::ResourceExhausted, Reason::TooManyAtOnce, words)
                 .with("what", self.what)
                 .retry_after(SOON)
         })

@@ -1,5 +1,6 @@
 //! What fields of a request must be. Every refusal names the field by its path.
 
+use api::Reason;
 use database::types::{Json, Time};
 use prost_types::{FieldMask, Struct, Timestamp};
 use wire::{Problem, convert};
@@ -21,12 +22,12 @@ pub fn text(field: &str, value: String, most: usize) -> Result<String, Problem> 
 /// A text of at most so many characters, without a NUL; none where it is empty.
 pub fn optional_text(field: &str, value: String, most: usize) -> Result<Option<String>, Problem> {
     if value.contains('\0') {
-        return Err(Problem::invalid(field, "FIELD_HOLDS_NUL", "holds a NUL"));
+        return Err(Problem::invalid(field, Reason::FieldHoldsNul, "holds a NUL"));
     }
     // A text has at most as many characters as bytes: most are never counted.
     if value.len() > most && value.chars().count() > most {
         let what = format!("longer than {most} characters");
-        return Err(Problem::invalid(field, "FIELD_TOO_LONG", what));
+        return Err(Problem::invalid(field, Reason::FieldTooLong, what));
     }
     Ok((!value.is_empty()).then_some(value))
 }
@@ -45,17 +46,17 @@ pub fn uuid(field: &str, value: String) -> Result<Option<Uuid>, Problem> {
         return Ok(None);
     }
     let what = "not a UUID, such as 01890a5d-ac96-774b-bcce-b302099a8057";
-    value.parse().map(Some).map_err(|_| Problem::invalid(field, "UUID_INVALID", what))
+    value.parse().map(Some).map_err(|_| Problem::invalid(field, Reason::UuidInvalid, what))
 }
 
 /// A text of any length up to so many bytes, without a NUL.
 pub fn body(field: &str, value: String, most: usize) -> Result<String, Problem> {
     if value.len() > most {
         let what = format!("longer than {most} bytes");
-        return Err(Problem::invalid(field, "FIELD_TOO_LONG", what));
+        return Err(Problem::invalid(field, Reason::FieldTooLong, what));
     }
     if value.contains('\0') {
-        return Err(Problem::invalid(field, "FIELD_HOLDS_NUL", "holds a NUL"));
+        return Err(Problem::invalid(field, Reason::FieldHoldsNul, "holds a NUL"));
     }
     Ok(value)
 }
@@ -70,7 +71,7 @@ pub fn chat_type(field: &str, value: i32) -> Result<Option<ChatType>, Problem> {
         Ok(Wire::Channel) => Ok(Some(ChatType::Channel)),
         Err(_) => {
             let what = format!("{value} is no type of chat: private, group and channel are");
-            Err(Problem::invalid(field, "CHAT_TYPE_UNKNOWN", what))
+            Err(Problem::invalid(field, Reason::ChatTypeUnknown, what))
         }
     }
 }
@@ -79,7 +80,7 @@ pub fn chat_type(field: &str, value: i32) -> Result<Option<ChatType>, Problem> {
 pub fn metadata(field: &str, value: Option<Struct>) -> Result<Json, Problem> {
     convert::from_struct(value.unwrap_or_default()).map(Json).map_err(|unkept| {
         let path = format!("{field}.{}", unkept.path);
-        Problem::invalid(&path, "JSON_UNKEPT", format!("{} cannot be kept", unkept.why))
+        Problem::invalid(&path, Reason::JsonUnkept, format!("{} cannot be kept", unkept.why))
     })
 }
 
@@ -88,7 +89,7 @@ pub fn time(field: &str, value: Option<Timestamp>) -> Result<Option<Time>, Probl
     let Some(value) = value else { return Ok(None) };
     match convert::time(value).filter(|time| KEPT.contains(&time.timestamp())) {
         Some(time) => Ok(Some(time.into())),
-        None => Err(Problem::invalid(field, "TIME_INVALID", "outside the years 1 to 9999")),
+        None => Err(Problem::invalid(field, Reason::TimeInvalid, "outside the years 1 to 9999")),
     }
 }
 
@@ -103,13 +104,13 @@ pub fn mask<const N: usize>(
     let paths = mask.unwrap_or_default().paths;
     if let Some(path) = paths.iter().find(|path| !fields.contains(&path.as_str())) {
         let what = format!("'{path}' cannot be updated: {} can", fields.join(", "));
-        return Err(Problem::invalid("update_mask", "UPDATE_MASK_UNKNOWN_PATH", what));
+        return Err(Problem::invalid("update_mask", Reason::UpdateMaskUnknownPath, what));
     }
     Ok(fields.map(|field| paths.is_empty() || paths.iter().any(|path| path == field)))
 }
 
 fn missing(field: &str) -> Problem {
-    Problem::invalid(field, "FIELD_REQUIRED", "required")
+    Problem::invalid(field, Reason::FieldRequired, "required")
 }
 
 #[cfg(test)]

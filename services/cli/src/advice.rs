@@ -1,28 +1,29 @@
-//! What a command says to somebody who was refused.
-
 use std::collections::HashMap;
 
-/// What to do about a refusal of a service's, such as `schema`, by its `ErrorInfo`. None where the
-/// refusal has nothing to do with who calls.
+use api::Reason;
+
+/// What to do about a refusal by a service, such as `schema`, from its `ErrorInfo`. `None` where the
+/// refusal does not concern the caller's credentials.
 pub fn advice(service: &str, reason: &str, metadata: &HashMap<String, String>) -> Option<String> {
     let prefix = service.to_uppercase();
-    Some(match reason {
-        "TOKEN_MISSING" => format!(
-            "show one: --token-file FILE, or {prefix}_TOKEN_FILE, or {prefix}_TOKEN\n  \
-             whoever runs the service makes one: {service} token NAME --role ROLE"
+    Some(match reason.parse().ok()? {
+        Reason::TokenMissing => format!(
+            "pass a token: --token-file FILE, {prefix}_TOKEN_FILE or {prefix}_TOKEN\n  \
+             the service's operator creates one: {service} token NAME --role ROLE"
         ),
-        "TOKEN_UNKNOWN" | "TOKEN_MALFORMED" => format!(
-            "is it the right one, whole, for this service? {prefix}_TOKEN_FILE, {prefix}_TOKEN"
+        Reason::TokenUnknown | Reason::TokenMalformed => format!(
+            "check that {prefix}_TOKEN_FILE or {prefix}_TOKEN holds the whole token for this service"
         ),
-        "CERTIFICATE_UNKNOWN" => {
-            "whoever runs the service adds its name to the file of callers: certificate = \"...\""
+        Reason::CertificateUnknown => {
+            "the service's operator adds the certificate's name to the access file: \
+             certificate = \"...\""
                 .into()
         }
-        "ROLE_REQUIRED" => {
+        Reason::RoleRequired => {
             let role = metadata.get("role").map_or("ROLE", String::as_str);
             format!(
-                "with the token of a caller of that role: --token-file FILE\n  \
-                 whoever runs the service makes one: {service} token NAME --role {role}"
+                "pass the token of a caller with that role: --token-file FILE\n  \
+                 the service's operator creates one: {service} token NAME --role {role}"
             )
         }
         _ => return None,
@@ -34,12 +35,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_out_names_the_services_own_words() {
+    fn advice_names_the_services_own_command_and_variables() {
         let role = HashMap::from([("role".to_owned(), "admin".to_owned())]);
-        let said = advice("schema", "ROLE_REQUIRED", &role).unwrap();
-        assert!(said.ends_with("schema token NAME --role admin"), "{said}");
-        let said = advice("chat", "TOKEN_MISSING", &HashMap::new()).unwrap();
-        assert!(said.contains("CHAT_TOKEN_FILE"), "{said}");
+        let text = advice("schema", "ROLE_REQUIRED", &role).unwrap();
+        assert!(text.ends_with("schema token NAME --role admin"), "{text}");
+        let text = advice("chat", "TOKEN_MISSING", &HashMap::new()).unwrap();
+        assert!(text.contains("CHAT_TOKEN_FILE"), "{text}");
         assert_eq!(advice("chat", "CHAT_NOT_FOUND", &HashMap::new()), None);
+        assert_eq!(advice("chat", "OF_A_NEWER_SERVER", &HashMap::new()), None);
     }
 }

@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_refusal_for_programs() {
-        let problem = Problem::new(Code::FailedPrecondition, "TARGET_BEHIND", "'0001' is behind");
+        let problem =
+            Problem::new(Code::FailedPrecondition, api::Reason::TargetBehind, "'0001' is behind");
         let failure = Failure::from(Status::from(problem.with("target", "0001")));
         let json = failure.as_json("go back");
         assert_eq!(json["error"]["code"], "FAILED_PRECONDITION");

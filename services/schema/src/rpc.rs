@@ -3,6 +3,7 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use access::{actor, require};
+use api::Reason;
 use api::schema::v1::{
     CurrentRequest, CurrentResponse, Dependent, DowngradeRequest, DowngradeResponse,
     ListOperationsRequest, ListOperationsResponse, ListRevisionsRequest, ListRevisionsResponse,
@@ -59,13 +60,13 @@ impl Service {
         for (field, value, required) in named {
             if (required && value.is_empty()) || value.contains('\0') || value.len() > 255 {
                 let what = "a name of at most 255 bytes, without NUL";
-                return Err(Problem::invalid(field, "DEPENDENT_INVALID", what).into());
+                return Err(Problem::invalid(field, Reason::DependentInvalid, what).into());
             }
         }
         for (field, value, _) in &named[3..] {
             if value.len() > 50 || !value.bytes().all(|byte| byte.is_ascii_digit()) {
                 let what = "not a revision, such as 0002";
-                return Err(Problem::invalid(field, "DEPENDENT_INVALID", what).into());
+                return Err(Problem::invalid(field, Reason::DependentInvalid, what).into());
             }
         }
         Ok(Lease::take(&self.observer, dependent, &self.id, &self.stopping).await)
@@ -226,7 +227,7 @@ impl SchemaService for Service {
         daring(&extensions, force, false)?;
         if revision.is_empty() {
             let what = "required: name the revision that the database is at, or base";
-            return Err(Problem::invalid("revision", "REVISION_REQUIRED", what).into());
+            return Err(Problem::invalid("revision", Reason::RevisionRequired, what).into());
         }
         let stamped = revision.parse().and_then(|target| self.observer.line().stamp(&target));
         let revision = stamped.map_err(|error: TargetError| target_problem("revision", error))?;
@@ -241,7 +242,7 @@ impl SchemaService for Service {
         let (_, extensions, RepairRequest { revision }) = request.into_parts();
         if revision.is_empty() {
             let what = "required: name the altered revision";
-            return Err(Problem::invalid("revision", "REVISION_REQUIRED", what).into());
+            return Err(Problem::invalid("revision", Reason::RevisionRequired, what).into());
         }
         let state = self.operations.repair(&revision, actor(&extensions)).await?;
         Ok(Response::new(RepairResponse { state: Some(state) }))
@@ -266,7 +267,7 @@ fn target(text: &str) -> Result<Target, Status> {
 fn downgrade_target(text: &str) -> Result<Target, Status> {
     if text.is_empty() {
         let what = "required: say how far, as a revision, -N, or base";
-        return Err(Problem::invalid("target", "TARGET_REQUIRED", what).into());
+        return Err(Problem::invalid("target", Reason::TargetRequired, what).into());
     }
     target(text)
 }
@@ -284,7 +285,7 @@ fn duration(
         Some(Some(duration)) if duration <= LONGEST => Ok(duration),
         Some(_) => {
             let what = "not a duration between 0 and a year, such as \"10s\"";
-            Err(Problem::invalid(field, "DURATION_INVALID", what).into())
+            Err(Problem::invalid(field, Reason::DurationInvalid, what).into())
         }
     }
 }

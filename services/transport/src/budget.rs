@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use api::Reason;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{Request, Response};
@@ -351,7 +352,7 @@ async fn put(answer: Response<Body>, outbox: Arc<Outbox>) -> Response<Body> {
 fn unread() -> Problem {
     Problem::new(
         Code::ResourceExhausted,
-        "ANSWERS_UNREAD",
+        Reason::AnswersUnread,
         "too many answers lie unread: read those that were asked for, or ask for smaller pages",
     )
     .retry_after(SOON)

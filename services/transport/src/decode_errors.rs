@@ -5,6 +5,7 @@
 
 use std::task::{Context, Poll};
 
+use api::Reason;
 use futures_util::{TryFutureExt as _, future::MapOk};
 use http::{Request, Response};
 use tonic::{Code, Status, body::Body};
@@ -20,20 +21,20 @@ pub fn translate_decode_error(status: Status) -> Status {
     let words = status.message();
     let told = match status.code() {
         Code::OutOfRange if words.contains("message length too large") => {
-            Problem::new(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", words)
+            Problem::new(Code::ResourceExhausted, Reason::MessageTooLarge, words)
         }
         // gRPC's specification asks for this code:
         // <https://github.com/grpc/grpc/blob/master/doc/compression.md>
         Code::Internal if words.contains("with compressed-flag but no grpc-encoding") => {
-            Problem::new(Code::Internal, "COMPRESSION_UNNAMED", words)
+            Problem::new(Code::Internal, Reason::CompressionUnnamed, words)
         }
         Code::Internal if UNREADABLE.iter().any(|begin| words.starts_with(begin)) => {
-            Problem::new(Code::InvalidArgument, "MESSAGE_UNREADABLE", words)
+            Problem::new(Code::InvalidArgument, Reason::MessageUnreadable, words)
         }
         Code::Unimplemented if words.is_empty() => {
-            Problem::new(status.code(), "METHOD_UNKNOWN", "this service has no such method")
+            Problem::new(status.code(), Reason::MethodUnknown, "this service has no such method")
         }
-        Code::Unimplemented => Problem::new(status.code(), "COMPRESSION_UNKNOWN", words),
+        Code::Unimplemented => Problem::new(status.code(), Reason::CompressionUnknown, words),
         _ => return status,
     };
     told.into()

@@ -12,5 +12,5 @@ mod time;
 pub use code::code_name;
 pub use error_chain::error_chain;
 pub use methods::{MethodName, methods};
-pub use problem::{DOMAIN, Problem, status_message};
+pub use problem::{Problem, status_message};
 pub use time::format_time;

@@ -2,6 +2,7 @@
 //! bound to its filter: a page of one list never continues another. A page may be shorter than was
 //! asked for and yet lead to another (<https://google.aip.dev/158>): what it holds must fit into an answer.
 
+use api::Reason;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
@@ -34,7 +35,7 @@ pub fn size(page_size: i32) -> Result<usize, Problem> {
         Ok(size) => Ok(size.min(MOST)),
         Err(_) => {
             let what = "negative: give 1 to 1000, or 0 for 50";
-            Err(Problem::invalid("page_size", "PAGE_SIZE_INVALID", what))
+            Err(Problem::invalid("page_size", Reason::PageSizeInvalid, what))
         }
     }
 }
@@ -136,7 +137,7 @@ pub fn foreign() -> Problem {
 }
 
 fn invalid(what: &str) -> Problem {
-    Problem::invalid("page_token", "PAGE_TOKEN_INVALID", what)
+    Problem::invalid("page_token", Reason::PageTokenInvalid, what)
 }
 
 fn binding(filter: &str) -> Vec<u8> {

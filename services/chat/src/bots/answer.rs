@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use api::Reason;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use database::types::{Json, Time};
 use serde_json::json;
@@ -99,7 +100,7 @@ impl DeliveryDispatcher {
                 }
                 Ok(StoreOutcome::Locked) if is_last => {
                     let text = "chat is locked by a long transaction";
-                    return Err(Problem::new(Code::Unavailable, "CHAT_LOCKED", text).into());
+                    return Err(Problem::new(Code::Unavailable, Reason::ChatLocked, text).into());
                 }
                 Ok(StoreOutcome::Locked) => {}
                 Err(error) if is_last || !is_transient(&error) => return Err(error),

@@ -1,5 +1,6 @@
 //! Delivery ids: a delivery at one attempt, as a text for workers.
 
+use api::Reason;
 use wire::Problem;
 
 use crate::{models::delivery::DeliveryAttempt, validate};
@@ -19,7 +20,7 @@ pub(super) fn decode(id: &str) -> Result<DeliveryAttempt, Problem> {
     };
     parse().ok_or_else(|| {
         let text = "not an id of this service; use the id of the delivery";
-        Problem::invalid("answer.delivery_id", "DELIVERY_ID_INVALID", text)
+        Problem::invalid("answer.delivery_id", Reason::DeliveryIdInvalid, text)
     })
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use access::Caller;
+use api::Reason;
 use api::chat::v1::{
     WorkRequest,
     work_request::{Answer, Request},
@@ -72,7 +73,7 @@ async fn run(
         }
         Ok(Some(_)) => Err(Problem::invalid(
             "attend",
-            "ATTEND_FIRST",
+            Reason::AttendFirst,
             "required in the first request of a stream",
         )),
     };
@@ -151,9 +152,11 @@ impl Worker {
                     Some(Request::Answer(answer)) => self.take_answer(answer).await,
                     Some(Request::Attend(_)) => {
                         let text = "allowed in the first request only; a stream runs one type";
-                        Err(Problem::invalid("attend", "ATTEND_TWICE", text).into())
+                        Err(Problem::invalid("attend", Reason::AttendTwice, text).into())
                     }
-                    None => Err(Problem::invalid("request", "FIELD_REQUIRED", "required").into()),
+                    None => {
+                        Err(Problem::invalid("request", Reason::FieldRequired, "required").into())
+                    }
                 }
             })
             .await

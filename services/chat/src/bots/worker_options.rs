@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api::Reason;
 use api::chat::v1::work_request::Attend;
 use wire::{Problem, convert::duration};
 
@@ -30,7 +31,7 @@ impl TryFrom<Attend> for WorkerOptions {
         let concurrency = usize::try_from(attend.concurrency).unwrap_or(usize::MAX).max(1);
         if concurrency > MAX_CONCURRENCY {
             let text = format!("more than {MAX_CONCURRENCY}; open several streams instead");
-            return Err(Problem::invalid("attend.concurrency", "CONCURRENCY_TOO_HIGH", text));
+            return Err(Problem::invalid("attend.concurrency", Reason::ConcurrencyTooHigh, text));
         }
         let lease = match attend.lease {
             None => DEFAULT_LEASE,
@@ -38,7 +39,7 @@ impl TryFrom<Attend> for WorkerOptions {
                 .filter(|lease| (MIN_LEASE..=MAX_LEASE).contains(lease))
                 .ok_or_else(|| {
                     let text = "outside the range from one second to one hour";
-                    Problem::invalid("attend.lease", "LEASE_OUT_OF_RANGE", text)
+                    Problem::invalid("attend.lease", Reason::LeaseOutOfRange, text)
                 })?,
         };
         Ok(Self { bot_type, concurrency, lease })

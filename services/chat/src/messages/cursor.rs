@@ -1,5 +1,6 @@
 //! Cursors: the position of a message as an opaque text for clients.
 
+use api::Reason;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use wire::Problem;
 
@@ -19,7 +20,7 @@ pub(crate) fn decode(field: &str, cursor: &str) -> Result<i64, Problem> {
     }
     .ok_or_else(|| {
         let message = "not a cursor of this service; use the cursor of a message";
-        Problem::invalid(field, "CURSOR_INVALID", message)
+        Problem::invalid(field, Reason::CursorInvalid, message)
     })
 }
 

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use api::Reason;
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -198,7 +199,7 @@ fn into_result(message: NewMessage, outcome: InsertOutcome) -> Result<Message, E
         InsertOutcome::ChatNotFound => Err(Error::ChatNotFound(message.chat_id)),
         InsertOutcome::ReplyNotInChat => {
             let text = "no message of this chat has this id";
-            Err(Problem::invalid("reply_to", "REPLY_NOT_IN_CHAT", text).into())
+            Err(Problem::invalid("reply_to", Reason::ReplyNotInChat, text).into())
         }
         InsertOutcome::Deferred => Err(Error::ChatLocked(message.chat_id)),
     }

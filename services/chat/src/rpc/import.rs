@@ -129,7 +129,7 @@ impl<'a> Import<'a> {
             self.done.errors.push(ImportError {
                 index,
                 field: problem.info("field").map(cut).unwrap_or_default(),
-                reason: problem.reason().into(),
+                reason: problem.reason().as_str().into(),
                 message: cut(problem.message()),
             });
         }

@@ -1,5 +1,6 @@
 //! Messages: sending one, reading a chat's back, hearing new ones.
 
+use api::Reason;
 use api::chat::v1::{
     ListMessagesRequest, ListMessagesResponse, SendMessageRequest, SendMessageResponse,
     SubscribeRequest, SubscribeResponse,
@@ -45,7 +46,7 @@ pub(super) async fn send(
     };
     if message.metadata.0.to_string().len() > METADATA_SIZE {
         let what = format!("longer than {METADATA_SIZE} bytes of JSON");
-        return Err(Problem::invalid("metadata", "FIELD_TOO_LONG", what).into());
+        return Err(Problem::invalid("metadata", Reason::FieldTooLong, what).into());
     }
     let stored = writer.send(message).await?;
     Ok(SendMessageResponse { message: Some(convert::message(&stored)) })

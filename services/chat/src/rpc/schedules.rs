@@ -1,5 +1,6 @@
 //! Schedules: made, looked at, changed and sent out of turn.
 
+use api::Reason;
 use api::chat::v1::{
     CreateScheduleRequest, CreateScheduleResponse, DeleteScheduleRequest, DeleteScheduleResponse,
     GetScheduleRequest, GetScheduleResponse, ListSchedulesRequest, ListSchedulesResponse,
@@ -190,7 +191,7 @@ fn calendar(
             let at = validate::required(field, validate::time(field, Some(time))?)?;
             if after.is_some_and(|after| at <= after) {
                 let what = "in the past: give a time that is still to come";
-                return Err(Problem::invalid(field, "TIME_PAST", what));
+                return Err(Problem::invalid(field, Reason::TimePast, what));
             }
             Calendar::Once(at)
         }
@@ -212,16 +213,16 @@ fn when(schedule: &Schedule) -> Result<Option<When>, Problem> {
     let wire: Wire = convert::schedule(schedule.clone());
     wire.when.map(Some).ok_or_else(|| {
         let what = format!("is stored as '{}': give another", schedule.expression);
-        Problem::invalid(field, "SCHEDULE_UNREADABLE", what)
+        Problem::invalid(field, Reason::ScheduleUnreadable, what)
     })
 }
 
 fn unreadable(field: &str, error: &CalendarError) -> Problem {
     let reason = match error {
-        CalendarError::Time(_) => "TIME_INVALID",
-        CalendarError::Cron(..) => "CRON_INVALID",
-        CalendarError::NeverDue(_) => "CRON_NEVER",
-        CalendarError::TimeZone(_) => "TIMEZONE_UNKNOWN",
+        CalendarError::Time(_) => Reason::TimeInvalid,
+        CalendarError::Cron(..) => Reason::CronInvalid,
+        CalendarError::NeverDue(_) => Reason::CronNever,
+        CalendarError::TimeZone(_) => Reason::TimezoneUnknown,
     };
     Problem::invalid(field, reason, error.to_string())
 }

@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_way_out() {
-        let problem = Problem::new(Code::FailedPrecondition, "TARGET_BEHIND", "'0001' is behind");
+        let problem =
+            Problem::new(Code::FailedPrecondition, api::Reason::TargetBehind, "'0001' is behind");
         let failure = Failure::from(tonic::Status::from(problem.with("target", "0001")));
         assert_eq!(on(&failure).unwrap(), "to go back: schema downgrade 0001");
     }

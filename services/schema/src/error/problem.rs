@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api::Reason;
 use tonic::{Code, Status};
 use wire::{Problem, error_chain};
 
@@ -20,14 +21,14 @@ impl From<ReadError> for Problem {
 fn unreachable() -> Problem {
     Problem::new(
         Code::Unavailable,
-        "DATABASE_UNREACHABLE",
+        Reason::DatabaseUnreachable,
         "the schema service cannot reach its database; its log says why",
     )
     .retry_after(Duration::from_secs(1))
 }
 
 fn unreadable(words: String) -> Problem {
-    Problem::new(Code::Unavailable, "DATABASE_UNREADABLE", words)
+    Problem::new(Code::Unavailable, Reason::DatabaseUnreadable, words)
         .retry_after(Duration::from_secs(1))
 }
 
@@ -41,71 +42,74 @@ impl From<TargetError> for Problem {
 pub fn target_problem(field: &str, error: TargetError) -> Problem {
     let words = error.to_string();
     match error {
-        TargetError::Malformed(_) => Problem::invalid(field, "TARGET_MALFORMED", words),
-        TargetError::Ambiguous { .. } => Problem::invalid(field, "TARGET_AMBIGUOUS", words),
-        TargetError::Relative(_) => Problem::invalid(field, "TARGET_RELATIVE", words),
+        TargetError::Malformed(_) => Problem::invalid(field, Reason::TargetMalformed, words),
+        TargetError::Ambiguous { .. } => Problem::invalid(field, Reason::TargetAmbiguous, words),
+        TargetError::Relative(_) => Problem::invalid(field, Reason::TargetRelative, words),
         TargetError::Unknown { target, .. } => {
-            Problem::new(Code::NotFound, "REVISION_UNKNOWN", words).with("target", target)
+            Problem::new(Code::NotFound, Reason::RevisionUnknown, words).with("target", target)
         }
         TargetError::Past { target, .. } => {
-            Problem::new(Code::NotFound, "TARGET_PAST_THE_END", words).with("target", target)
+            Problem::new(Code::NotFound, Reason::TargetPastTheEnd, words).with("target", target)
         }
         TargetError::Behind { target, current } => Problem::new(
             Code::FailedPrecondition,
-            "TARGET_BEHIND",
+            Reason::TargetBehind,
             format!("{words}: call Downgrade"),
         )
         .with("target", target)
         .with("current", current),
-        TargetError::Ahead { target, current } => {
-            Problem::new(Code::FailedPrecondition, "TARGET_AHEAD", format!("{words}: call Upgrade"))
-                .with("target", target)
-                .with("current", current)
-        }
+        TargetError::Ahead { target, current } => Problem::new(
+            Code::FailedPrecondition,
+            Reason::TargetAhead,
+            format!("{words}: call Upgrade"),
+        )
+        .with("target", target)
+        .with("current", current),
     }
 }
 
 impl From<OperationError> for Problem {
     fn from(error: OperationError) -> Self {
         let words = error.to_string();
-        let forbidden = |reason, subject: &str, way_out: &str| {
-            Self::new(Code::FailedPrecondition, reason, format!("{words}: {way_out}"))
-                .precondition(reason, subject, &words)
-        };
+        let forbidden =
+            |reason, subject: &str, way_out: &str| {
+                Self::new(Code::FailedPrecondition, reason, format!("{words}: {way_out}"))
+                    .precondition(reason.as_str(), subject, &words)
+            };
         match error {
             OperationError::Target(error) => error.into(),
             OperationError::Unknown(revisions) => forbidden(
-                "REVISIONS_UNKNOWN",
+                Reason::RevisionsUnknown,
                 &revisions,
                 "deploy the newer schema service, or Downgrade to what this one holds",
             )
             .with("unknown", revisions.clone()),
             OperationError::OutOfOrder { revisions, .. } => forbidden(
-                "REVISIONS_OUT_OF_ORDER",
+                Reason::RevisionsOutOfOrder,
                 &revisions,
                 "give them newer numbers, or Downgrade below the first of them",
             )
             .with("out_of_order", revisions.clone()),
             OperationError::Altered(revisions) => forbidden(
-                "REVISIONS_ALTERED",
+                Reason::RevisionsAltered,
                 &revisions,
                 "deploy the build that applied them, or Repair them",
             )
             .with("altered", revisions.clone()),
             OperationError::Dependents(names) => forbidden(
-                "DEPENDENTS_WOULD_BREAK",
+                Reason::DependentsWouldBreak,
                 &names,
                 "stop them, deploy builds of them that can run on the result, or force it",
             )
             .with("dependents", names.clone()),
             OperationError::NotAltered(revision) => {
-                forbidden("REVISION_NOT_ALTERED", &revision, "there is nothing to repair")
+                forbidden(Reason::RevisionNotAltered, &revision, "there is nothing to repair")
             }
             OperationError::HalfDone(_) => {
-                Self::new(Code::FailedPrecondition, "REVISION_HALF_DONE", words)
+                Self::new(Code::FailedPrecondition, Reason::RevisionHalfDone, words)
             }
             OperationError::Unmanaged(_) => {
-                Self::new(Code::FailedPrecondition, "DATABASE_UNMANAGED", words)
+                Self::new(Code::FailedPrecondition, Reason::DatabaseUnmanaged, words)
             }
             OperationError::LooksDifferent { revision, differences, fits } => {
                 let way_out = match fits {
@@ -114,7 +118,7 @@ impl From<OperationError> for Problem {
                 };
                 let problem = Self::new(
                     Code::FailedPrecondition,
-                    "CATALOG_DIFFERS",
+                    Reason::CatalogDiffers,
                     format!("{words}: {way_out}"),
                 );
                 let each = |problem: Self, what: &String| {
@@ -123,17 +127,17 @@ impl From<OperationError> for Problem {
                 differences.iter().fold(problem, each).with("revision", revision.clone())
             }
             OperationError::NotDescribed(revision) => forbidden(
-                "CATALOG_NOT_DESCRIBED",
+                Reason::CatalogNotDescribed,
                 &revision,
                 "deploy the build that holds it, write its catalog.txt with `schema describe`, or \
                  force a Stamp",
             ),
             OperationError::NoText(revision) => {
-                forbidden("REVISION_HAS_NO_TEXT", &revision, "deploy the build that holds it")
+                forbidden(Reason::RevisionHasNoText, &revision, "deploy the build that holds it")
                     .with("revision", revision.clone())
             }
             OperationError::Busy { running } => {
-                Self::new(Code::Aborted, "OPERATION_RUNNING", words)
+                Self::new(Code::Aborted, Reason::OperationRunning, words)
                     .with("running", running)
                     .retry_after(Duration::from_secs(1))
             }
@@ -143,14 +147,14 @@ impl From<OperationError> for Problem {
                     name(&actual),
                     name(&expected)
                 );
-                Self::new(Code::Aborted, "CURRENT_IS_ANOTHER", words)
+                Self::new(Code::Aborted, Reason::CurrentIsAnother, words)
                     .with("expected", expected)
                     .with("current", actual)
             }
             OperationError::DataLoss(losses) => data_loss(words, &losses),
             OperationError::PlanChanged => Self::new(
                 Code::Aborted,
-                "PLAN_CHANGED",
+                Reason::PlanChanged,
                 format!("{words}: call Plan again, and decide anew"),
             ),
             OperationError::Step { revision, half, error } => {
@@ -158,23 +162,25 @@ impl From<OperationError> for Problem {
                     true => "mend what stopped it and run it again: it goes on at this statement",
                     false => "mend the migration, then run it again",
                 };
-                step(forbidden("STEP_FAILED", &revision, way_out), &revision, &error)
+                step(forbidden(Reason::StepFailed, &revision, way_out), &revision, &error)
             }
             OperationError::Contended { revision, error, .. } => step(
-                Self::new(Code::Unavailable, "LOCK_TIMEOUT", words)
+                Self::new(Code::Unavailable, Reason::LockTimeout, words)
                     .retry_after(Duration::from_secs(1)),
                 &revision,
                 &error,
             ),
             OperationError::Bookkeeping(_) => forbidden(
-                "BOOKKEEPING_FAILED",
+                Reason::BookkeepingFailed,
                 "ledger",
                 "the role must own the schema, or be allowed to create tables in it",
             ),
             OperationError::Unreachable { .. } => unreachable(),
             OperationError::Unreadable(_) => unreadable(words),
-            OperationError::Stopping(_) => Self::new(Code::Unavailable, "SHUTTING_DOWN", words)
-                .retry_after(Duration::from_secs(1)),
+            OperationError::Stopping(_) => {
+                Self::new(Code::Unavailable, Reason::ShuttingDown, words)
+                    .retry_after(Duration::from_secs(1))
+            }
         }
     }
 }
@@ -182,7 +188,7 @@ impl From<OperationError> for Problem {
 /// Names each loss; the metadata have the first.
 fn data_loss(words: String, losses: &[(String, Loss)]) -> Problem {
     let words = format!("{words}. Plan shows it; allow_data_loss goes on all the same");
-    let mut problem = Problem::new(Code::FailedPrecondition, "DATA_LOSS", words);
+    let mut problem = Problem::new(Code::FailedPrecondition, Reason::DataLoss, words);
     for (_, loss) in losses {
         problem = problem.precondition("DATA_LOSS", &loss.subject(), &loss.to_string());
     }

@@ -3,6 +3,7 @@
 
 use std::task::{Context, Poll};
 
+use api::Reason;
 use futures_util::future::{Either, Ready, ready};
 use http::{Request, Response};
 use tonic::{Code, Status, body::Body};
@@ -59,7 +60,7 @@ where
 fn certificate_required() -> Problem {
     Problem::new(
         Code::Unauthenticated,
-        "CLIENT_CERTIFICATE_REQUIRED",
+        Reason::ClientCertificateRequired,
         "this service takes calls only from those who show a client certificate: \
          --tls-client-cert and --tls-client-key, or grpcurl's -cert and -key",
     )
