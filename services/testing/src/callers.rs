@@ -1,4 +1,4 @@
-//! A file of callers for a service, and calls as one of them.
+//! An access file for a service, and calls as one of its callers.
 
 use std::{fmt::Write as _, fs, path::PathBuf};
 
@@ -7,37 +7,37 @@ use tempfile::TempDir;
 use tonic::{Request, Status, client::Grpc, codegen::http::uri::PathAndQuery, transport::Channel};
 use tonic_prost::ProstCodec;
 
-/// The file, in a directory of its own.
-pub struct CallersFile {
+/// An access file in a directory of its own.
+pub struct AccessFile {
     directory: TempDir,
 }
 
-impl CallersFile {
-    /// One with a caller for each name and role; the bots run `echo`.
+impl AccessFile {
+    /// Creates a file with these names and roles; the `bot_type` of bots is `echo`.
     pub fn of(callers: &[(&str, &str)]) -> Self {
         let file = Self { directory: tempfile::tempdir().expect("a temporary directory") };
         file.write(callers);
         file
     }
 
-    /// Puts these in the place of those who were in it.
+    /// Replaces the callers.
     pub fn write(&self, callers: &[(&str, &str)]) {
         let mut text = String::new();
         for (name, role) in callers {
             let hex = revisions::hex(&Sha256::digest(token(name)));
             let bot = if *role == "bot" { "bot_type = \"echo\"\n" } else { "" };
             let entry = format!("name = \"{name}\"\nrole = \"{role}\"\n{bot}sha256 = \"{hex}\"\n");
-            writeln!(text, "[[caller]]\n{entry}").expect("a String takes it all");
+            writeln!(text, "[[caller]]\n{entry}").expect("a String can be written");
         }
         fs::write(self.path(), text).expect("a file in it");
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> PathBuf {
         self.directory.path().join("callers.toml")
     }
 
-    /// A file that holds a caller's token.
+    /// Creates a file that contains a caller's token.
     pub fn token_file(&self, name: &str) -> PathBuf {
         let path = self.directory.path().join(format!("{name}.token"));
         fs::write(&path, token(name)).expect("a file");
@@ -45,7 +45,7 @@ impl CallersFile {
     }
 }
 
-/// The token of a caller of that name, in any file.
+/// The token of a caller with this name, in any access file.
 pub fn token(name: &str) -> String {
     format!("sgt_planted-secret-of-{name}")
 }

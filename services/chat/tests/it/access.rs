@@ -7,7 +7,7 @@ use api::chat::v1::{
     work_request::{Attend, Request as Asked},
 };
 use testing::{
-    Backend, CallersFile, Process, apply, as_caller, both, call, channel, eventually, info, reason,
+    AccessFile, Backend, Process, apply, as_caller, both, call, channel, eventually, info, reason,
 };
 use tokio_stream::{StreamExt as _, pending};
 use tonic::{Code, transport::Channel};
@@ -21,7 +21,7 @@ const CHAT: &str = env!("CARGO_BIN_EXE_chat");
 const ROLES: [(&str, &str); 3] = [("reader", "reader"), ("bot", "bot"), ("service", "service")];
 
 /// A replica that knows its callers, beside one that does not.
-async fn guarded(fixture: &Fixture, callers: &CallersFile) -> (Process, Channel) {
+async fn guarded(fixture: &Fixture, callers: &AccessFile) -> (Process, Channel) {
     let (schema, file) = (format!("http://{}", fixture.schema), callers.path());
     let file = file.display().to_string();
     let env = [
@@ -55,7 +55,7 @@ fn may(path: &str) -> Option<&'static [&'static str]> {
 #[apply(both!)]
 async fn each_role_may_call_what_is_its_own(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
-    let callers = CallersFile::of(&ROLES);
+    let callers = AccessFile::of(&ROLES);
     let (_process, channel) = guarded(&fixture, &callers).await;
     for path in method_paths(&["chat.v1", "gate.v1"]) {
         let Some(may) = may(&path) else { continue };
@@ -82,7 +82,7 @@ async fn each_role_may_call_what_is_its_own(backend: Backend) {
 #[apply(both!)]
 async fn a_bot_attends_to_its_own_type_alone(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
-    let callers = CallersFile::of(&ROLES);
+    let callers = AccessFile::of(&ROLES);
     let (_process, channel) = guarded(&fixture, &callers).await;
     let attend = async |caller: &str, kind: &str| {
         let attend = Attend { r#type: kind.into(), ..Attend::default() };
@@ -106,7 +106,7 @@ async fn a_bot_attends_to_its_own_type_alone(backend: Backend) {
 #[tokio::test]
 async fn commands_show_a_token_and_say_what_to_do_without() {
     let fixture = Fixture::ready(Backend::Sqlite).await;
-    let callers = CallersFile::of(&ROLES);
+    let callers = AccessFile::of(&ROLES);
     let (mut process, _) = guarded(&fixture, &callers).await;
     let url = format!("http://{}", process.address("chat").await);
     let chat = async |arguments: &[&str], who: Option<&str>| {

@@ -30,7 +30,7 @@ async fn it_serves_until_its_probers_have_seen_that_it_ends(backend: Backend) {
     let mut list = async || client.list_chats(ListChatsRequest::default()).await;
     list().await.unwrap();
 
-    process.ask_to_end();
+    process.send_sigterm();
     told(NotServing).await;
     list().await.unwrap();
     told(NotServing).await;

@@ -25,7 +25,7 @@ use crate::services::binary;
 /// The directory of the old binaries, which `.ci/compatibility` sets.
 const OLD_BINARIES: &str = "OLD_BINARIES";
 
-/// Whose binary a test starts.
+/// The build that a test starts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Build {
     /// Commit 865dd92.

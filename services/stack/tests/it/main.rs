@@ -4,7 +4,7 @@
 mod compatibility;
 mod dependents;
 mod endless;
-#[path = "../../benches/figures/mod.rs"]
+#[path = "../../benches/figures/figures.rs"]
 #[expect(dead_code, reason = "the benchmarks use the rest")]
 mod figures;
 mod hostile;
@@ -19,7 +19,7 @@ mod privileges;
 mod racing;
 mod rolling;
 mod services;
-#[path = "../soak/mod.rs"]
+#[path = "../soak/soak.rs"]
 mod soak;
 mod soaked;
 mod tokens;

@@ -109,7 +109,7 @@ async fn add_callers(build: Build, schema_file: &Path, chat_file: &Path) -> righ
     tokens
 }
 
-/// What callers may do whose tokens and access files a build made, at servers of another.
+/// The rights that access files and tokens of one build give at servers of another.
 async fn rights_of(made_by: Build, served_by: Build, database: &TestDatabase) -> rights::Rights {
     let directory = tempfile::tempdir().unwrap();
     let (schema, chat) = (directory.path().join("schema.toml"), directory.path().join("chat.toml"));
@@ -176,7 +176,7 @@ pub fn documents(help: &str, variable: &str) -> bool {
     ["=", "]"].iter().any(|end| help.contains(&format!("[env: {variable}{end}")))
 }
 
-/// The flags and environment variables that a help text documents.
+/// The flags and environment variables in a help text.
 fn interface(help: &str) -> Vec<&str> {
     let tokens = help.split(|c: char| c.is_whitespace() || "[],=()\"'`".contains(c));
     let is_name = |token: &&str| {

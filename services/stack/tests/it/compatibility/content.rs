@@ -1,4 +1,4 @@
-//! What users leave in a database: chats, messages, schedules, bots, deliveries in every state.
+//! Content of a database: chats, messages, schedules, bots, and deliveries in every state.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use tonic::{Streaming, transport::Channel};
 
 use super::Server;
 
-/// Fills an empty database through a service that parks a delivery at its first failure; returns the
-/// id of the chat that has most of the content.
+/// Fills an empty database through a service that parks a delivery at its first failure; returns
+/// the id of the chat that has most of the content.
 pub async fn fill(chat: &Server) -> String {
     let mut chats = ChatServiceClient::new(channel(chat.address));
     let mut ids = Vec::new();
@@ -106,7 +106,7 @@ pub async fn fill(chat: &Server) -> String {
         (parked.len() == 3).then_some(())
     })
     .await;
-    // The first is leased to a worker that says nothing, the others wait.
+    // The first is leased to a worker that does not answer, the others wait.
     let mut silent = Worker::attend(&mut bots, "silent").await;
     silent.next().await;
     std::mem::forget(silent);

@@ -43,7 +43,7 @@ pub struct Page {
     pub rows: Vec<String>,
 }
 
-/// What a client of the old services may have kept.
+/// Page tokens and cursors that a client may have kept.
 #[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Kept {
     /// The chat of the messages and cursors.
@@ -129,7 +129,7 @@ impl List {
         }
     }
 
-    /// All pages, each asked of the next of these servers in turn.
+    /// Reads all pages, each from the next of these servers in turn.
     pub async fn pages(self, servers: &[Servers<'_>], chat_id: &str) -> Vec<Page> {
         let mut pages = Vec::new();
         let mut token = String::new();
@@ -146,7 +146,7 @@ impl List {
 }
 
 impl Kept {
-    /// All that the services give out.
+    /// Reads all lists of the services.
     pub async fn of(servers: Servers<'_>, chat_id: &str) -> Self {
         let mut lists = BTreeMap::new();
         for list in List::ALL {

@@ -1,7 +1,7 @@
 //! Writes the fixtures with the old binaries: `.ci/compatibility record`.
 //!
-//! Each database goes through what use leaves behind, by the old services' own calls. Then both
-//! services are killed, so that their leases stay, and the database is dumped.
+//! The old services fill each database through their own calls. Then both services are killed, so
+//! that their leases stay, and the database is dumped.
 
 use std::{fs, path::PathBuf};
 
@@ -80,7 +80,7 @@ async fn checkpoint(backend: Backend) {
     dump(backend, &database, "checkpoint").await;
 }
 
-/// At head, with all that services and operators leave behind.
+/// At head, with content, a log of all kinds of operations, leases and a dependent.
 async fn head(backend: Backend) {
     let database = backend.empty().await;
     let schema = Build::Old.schema(&database).await;
@@ -126,7 +126,7 @@ async fn head(backend: Backend) {
     dump(backend, &database, "head").await;
 }
 
-/// Starts an upgrade whose next step does not end, and kills its server inside the step.
+/// Starts an upgrade, and kills its server inside the next step.
 async fn kill_in_next_step(backend: Backend, database: &TestDatabase, mut schema: Server) {
     add_endless_trigger(backend, database).await;
     let mut client = SchemaServiceClient::new(channel(schema.address));

@@ -1,4 +1,4 @@
-//! What each caller of an access file may call, found out by calling everything.
+//! The methods that each caller of an access file may call, measured by calling all of them.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +28,8 @@ pub type Tokens = BTreeMap<(String, String), String>;
 pub fn recorded_tokens() -> Tokens {
     let text = std::fs::read_to_string(fixture("tokens.txt")).unwrap();
     let entry = |line: &str| {
-        let mut words = line.split(' ').map(str::to_owned);
-        let mut next = || words.next().unwrap();
+        let mut fields = line.split(' ').map(str::to_owned);
+        let mut next = || fields.next().unwrap();
         ((next(), next()), next())
     };
     text.lines().map(entry).collect()

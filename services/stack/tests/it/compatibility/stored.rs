@@ -1,4 +1,4 @@
-//! What commit 865dd92 left behind, opened with today's build.
+//! Databases, tokens and files of commit 865dd92, opened with today's build.
 
 use std::{collections::BTreeMap, fs};
 
@@ -38,7 +38,7 @@ fn read(backend: Backend, name: &str) -> String {
 const IGNORED: [&str; 7] =
     ["checkedAt", "databaseId", "dependents", "digest", "message", "observedAt", "breaks"];
 
-/// Every field that was printed is still printed with its value; new ones may have come.
+/// Checks that every old field has its value; new fields may exist.
 fn assert_keeps(old: &Value, new: &Value, path: &str) {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {
@@ -205,7 +205,7 @@ async fn a_step_is_continued_from_an_old_checkpoint(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_checksum_of_the_old_ledger_is_held_against_the_text(backend: Backend) {
+async fn an_altered_text_differs_from_the_checksum_in_an_old_ledger(backend: Backend) {
     let database = load(backend, "head").await;
     let altered = Migrations::built_in(backend)
         .with_statement("0002_add_last_message_at_to_chats", "select 1");
