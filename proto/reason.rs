@@ -76,7 +76,7 @@ pub enum Reason {
     DatabaseUnreachable,
     /// The database refuses the schema service's query.
     DatabaseUnreadable,
-    /// The tables were made by another tool and there is no history of them.
+    /// The tables were made by another tool and have no bookkeeping.
     DatabaseUnmanaged,
 
     // Targets of operations
@@ -96,7 +96,7 @@ pub enum Reason {
     TargetRequired,
     /// A Stamp or a Repair names no revision.
     RevisionRequired,
-    /// There is no such revision.
+    /// The revision does not exist.
     RevisionUnknown,
 
     // Operations
@@ -110,7 +110,7 @@ pub enum Reason {
     RevisionsOutOfOrder,
     /// A step outside a transaction stopped between two statements.
     RevisionHalfDone,
-    /// There is no SQL that reverts the revision.
+    /// The revision has no SQL that reverts it.
     RevisionHasNoText,
     /// Another operation is running.
     OperationRunning,
@@ -156,7 +156,7 @@ pub enum Reason {
     CursorInvalid,
     /// An update mask names a field that cannot be updated.
     UpdateMaskUnknownPath,
-    /// There is no such type of chat.
+    /// The type of chat is unknown.
     ChatTypeUnknown,
     /// The message to reply to is not in the chat.
     ReplyNotInChat,
@@ -164,21 +164,21 @@ pub enum Reason {
     CronInvalid,
     /// A cron expression never matches.
     CronNever,
-    /// There is no such time zone.
+    /// The time zone is unknown.
     TimezoneUnknown,
     /// A stored schedule cannot be parsed.
     ScheduleUnreadable,
 
     // Chat
-    /// There is no such chat.
+    /// The chat does not exist.
     ChatNotFound,
-    /// There is no such schedule.
+    /// The schedule does not exist.
     ScheduleNotFound,
-    /// There is no such bot.
+    /// The bot does not exist.
     BotNotFound,
     /// The bot is not assigned to the chat.
     AssignmentNotFound,
-    /// There is no such parked delivery.
+    /// The message has no parked delivery to the bot.
     DeliveryNotFound,
     /// Another chat has the JID.
     JidTaken,

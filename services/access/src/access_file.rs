@@ -1,4 +1,4 @@
-//! The file of callers, read and checked in whole: what it holds is right, or none of it counts.
+//! The access file, parsed and checked as a whole: one invalid entry refuses the file.
 //!
 //! ```toml
 //! [[caller]]
@@ -13,8 +13,8 @@
 //! certificate = "echo-1.bots"
 //! ```
 //!
-//! A token is 256 random bits: its SHA-256 says nothing of it, and no slow hash would add to that.
-//! There is no key for a token in clear.
+//! A token is 256 random bits, so that a plain SHA-256 of it is safe to keep and a slow hash would
+//! add nothing. The file has no key for a token itself.
 
 use std::collections::HashSet;
 
@@ -23,40 +23,40 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::{
-    caller::{Caller, RESERVED},
+    caller::{Caller, RESERVED_NAMES},
     policy::Policy,
 };
 
-/// What the ledger's column takes.
-const NAME_LENGTH: usize = 255;
+/// The length of the ledger's column of actors.
+const MAX_NAME_BYTES: usize = 255;
 
 /// SHA-256 of a token.
-pub(super) type Hash = [u8; 32];
+type TokenHash = [u8; 32];
 
-/// Why a file of callers is of no use. It repeats nothing that may be a secret.
+/// What is wrong with an access file. It quotes nothing that may be secret.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FileError {
-    /// It is no TOML, or has a key that is none of ours.
+    /// The text is not TOML, or has an unknown key.
     #[error("line {line}, column {column}: {what}")]
     Syntax {
         /// From 1.
         line: usize,
         /// From 1.
         column: usize,
-        /// What is wrong there.
+        /// What is wrong.
         what: String,
     },
-    /// A caller is not what one must be.
+    /// A caller's entry is not valid.
     #[error("caller {number}: {what}")]
     Caller {
-        /// Which one of them, from 1.
+        /// The position of the caller in the file, from 1.
         number: usize,
-        /// The key, and what is wrong with it.
+        /// The key, and what is wrong with its value.
         what: String,
     },
-    /// It names nobody.
-    #[error("it has no [[caller]]: nobody could call")]
-    Nobody,
+    /// The file has no callers.
+    #[error("no [[caller]]: every call would be refused")]
+    Empty,
 }
 
 #[derive(Deserialize)]
@@ -66,7 +66,6 @@ struct File {
     caller: Vec<Entry>,
 }
 
-/// A caller as it stands in the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -77,26 +76,25 @@ struct Entry {
     bot_type: Option<String>,
 }
 
-/// Everybody who may call.
+/// The callers of an access file.
 #[derive(Debug, Default)]
 pub(super) struct Callers {
-    tokens: Vec<(Hash, Caller)>,
+    tokens: Vec<(TokenHash, Caller)>,
     certificates: Vec<(String, Caller)>,
 }
 
 impl Callers {
-    /// Reads a file's text.
     pub(super) fn parse(text: &str, policy: &Policy) -> Result<Self, FileError> {
         let file: File = toml::from_str(text).map_err(|error| syntax(text, &error))?;
         if file.caller.is_empty() {
-            return Err(FileError::Nobody);
+            return Err(FileError::Empty);
         }
         let mut callers = Self::default();
         let mut names = HashSet::new();
         for (number, entry) in (1..).zip(file.caller) {
             let wrong = |what: String| FileError::Caller { number, what };
             if !names.insert(entry.name.clone()) {
-                return Err(wrong(format!("name: '{}' is another caller's", entry.name)));
+                return Err(wrong(format!("name: '{}' is the name of another caller", entry.name)));
             }
             callers.add(entry, policy).map_err(wrong)?;
         }
@@ -117,8 +115,10 @@ impl Callers {
         }
         let caller = Caller::new(name, role, bot_type);
         match (sha256, certificate) {
-            (Some(hex), None) => {
-                let hash = hash_of(&hex).ok_or("sha256: not 64 hexadecimal digits")?;
+            (Some(sha256), None) => {
+                let mut hash = TokenHash::default();
+                hex::decode_to_slice(&sha256, &mut hash)
+                    .map_err(|_| "sha256: not 64 hexadecimal digits")?;
                 if self.tokens.iter().any(|(other, _)| *other == hash) {
                     return Err("sha256: another caller has the same token".into());
                 }
@@ -129,7 +129,7 @@ impl Callers {
                     return Err("certificate: empty".into());
                 }
                 if self.certificates.iter().any(|(other, _)| *other == name) {
-                    return Err("certificate: another caller has the same".into());
+                    return Err("certificate: another caller has the same name".into());
                 }
                 self.certificates.push((name, caller));
             }
@@ -138,8 +138,8 @@ impl Callers {
         Ok(())
     }
 
-    /// Whose token this is. Every entry is looked at, whichever it is.
-    pub(super) fn by_token(&self, token: &[u8]) -> Option<&Caller> {
+    /// The caller with this token. Every entry is compared, in constant time.
+    pub(super) fn find_by_token(&self, token: &[u8]) -> Option<&Caller> {
         let presented = digest(token);
         let mut found = None;
         for (hash, caller) in &self.tokens {
@@ -150,8 +150,7 @@ impl Callers {
         found
     }
 
-    /// Whose certificate has this name.
-    pub(super) fn by_certificate(&self, name: &str) -> Option<&Caller> {
+    pub(super) fn find_by_certificate(&self, name: &str) -> Option<&Caller> {
         self.certificates.iter().find(|(other, _)| other == name).map(|(_, caller)| caller)
     }
 
@@ -170,46 +169,35 @@ pub fn check_access_file(text: &str, policy: &Policy) -> Result<usize, FileError
 
 /// The `sha256` of a token, as an access file holds it.
 pub fn token_sha256(token: &str) -> String {
-    hex(&digest(token.as_bytes()))
+    hex::encode(digest(token.as_bytes()))
 }
 
-fn digest(token: &[u8]) -> Hash {
+fn digest(token: &[u8]) -> TokenHash {
     Sha256::digest(token).into()
 }
 
-fn hex(hash: &Hash) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn hash_of(hex: &str) -> Option<Hash> {
-    let digits: Vec<u8> =
-        hex.chars().map(|c| c.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-    (digits.len() == 64).then(|| bytes.try_into().ok())?
-}
-
 fn check_name(name: &str) -> Result<(), String> {
-    if name.is_empty() || name.len() > NAME_LENGTH || name.chars().any(char::is_control) {
-        return Err(format!("name: not 1 to {NAME_LENGTH} bytes without control characters"));
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
+        return Err(format!("name: not 1 to {MAX_NAME_BYTES} bytes without control characters"));
     }
-    if RESERVED.contains(&name) {
-        return Err(format!("name: '{name}' is what the services call themselves"));
+    if RESERVED_NAMES.contains(&name) {
+        return Err(format!("name: '{name}' is reserved for the services themselves"));
     }
     Ok(())
 }
 
-/// Where the text is wrong, and how. The parser's own words for keys and types quote keys alone;
-/// those for values may quote what they found, so a value's are not repeated.
+/// The position of an error in the text, and its message where that is safe: for keys the parser
+/// quotes the key alone, for values it may quote what may be a secret.
 fn syntax(text: &str, error: &toml::de::Error) -> FileError {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    let said = error.message();
-    let harmless = ["unknown field", "missing field", "duplicate"];
-    let what = if harmless.iter().any(|words| said.starts_with(words)) {
-        said.into()
+    let message = error.message();
+    let about_keys = ["unknown field", "missing field", "duplicate"];
+    let what = if about_keys.iter().any(|text| message.starts_with(text)) {
+        message.into()
     } else {
-        "not what stands in a file of callers".into()
+        "not a valid value of an access file".into()
     };
     FileError::Syntax { line, column, what }
 }
@@ -234,24 +222,24 @@ mod tests {
     }
 
     #[test]
-    fn callers_are_known_by_their_token_or_their_certificate() {
+    fn callers_are_found_by_their_token_or_their_certificate() {
         let bot = entry("name = 'b'\nrole = 'bot'\nbot_type = 'echo'\ncertificate = 'b.bots'");
         let text = with_token("a", "one") + &with_token("c", "two") + &bot;
         let callers = Callers::parse(&text, &POLICY).unwrap();
         assert_eq!(callers.len(), 3);
-        assert_eq!(callers.by_token(b"one").unwrap().name(), "a");
-        assert_eq!(callers.by_token(b"two").unwrap().name(), "c");
-        assert!(callers.by_token(b"One").is_none() && callers.by_token(b"").is_none());
-        let bot = callers.by_certificate("b.bots").unwrap();
+        assert_eq!(callers.find_by_token(b"one").unwrap().name(), "a");
+        assert_eq!(callers.find_by_token(b"two").unwrap().name(), "c");
+        assert!(callers.find_by_token(b"One").is_none() && callers.find_by_token(b"").is_none());
+        let bot = callers.find_by_certificate("b.bots").unwrap();
         assert_eq!((bot.role(), bot.bot_type()), ("bot", Some("echo")));
-        assert!(callers.by_certificate("b").is_none());
+        assert!(callers.find_by_certificate("b").is_none());
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn the_invalid_entry_and_key_are_named() {
         let hash = token_sha256("x");
         let of = |keys: &str| refusal(&entry(keys));
-        for (said, wanted) in [
+        for (message, wanted) in [
             (refusal(""), "no [[caller]]"),
             (of("name = 'a'\nrole = 'reader'"), "caller 1: one of sha256 and certificate"),
             (of(&format!("name = 'a'\nrole = 'root'\nsha256 = '{hash}'")), "reader, bot, admin"),
@@ -260,16 +248,16 @@ mod tests {
             (of("name = 'start'\nrole = 'reader'"), "name: 'start'"),
             (of("name = ''\nrole = 'reader'"), "name: not 1 to 255 bytes"),
             (of("name = 'a'\nrole = 'reader'\nsha256 = 'abc'"), "sha256: not 64"),
-            (refusal(&with_token("a", "x").repeat(2)), "'a' is another caller's"),
+            (refusal(&with_token("a", "x").repeat(2)), "'a' is the name of another caller"),
             (refusal(&(with_token("a", "x") + &with_token("b", "x"))), "caller 2: sha256: another"),
             (refusal("[[caller]]\nname = 'a'\nroll = 'x'"), "line 3, column 1: unknown field"),
         ] {
-            assert!(said.contains(wanted), "{said}");
+            assert!(message.contains(wanted), "{message}");
         }
     }
 
     #[test]
-    fn a_token_in_clear_is_refused_and_not_repeated() {
+    fn a_token_itself_is_refused_and_not_quoted() {
         for text in [
             "[[caller]]\nname = 'a'\nrole = 'reader'\ntoken = 'sgt_secret'",
             "[[caller]]\nname = 'a'\nrole = 'reader'\nsha256 = 'sgt_secret'",
@@ -277,8 +265,8 @@ mod tests {
             "caller = 'sgt_secret'",
             "sgt_secret",
         ] {
-            let said = refusal(text);
-            assert!(!said.contains("sgt_secret"), "{said}");
+            let message = refusal(text);
+            assert!(!message.contains("sgt_secret"), "{message}");
         }
     }
 }

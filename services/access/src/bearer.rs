@@ -1,14 +1,15 @@
-//! How our own clients show a token: from a file, read at each call so that a new one needs no
-//! restart, or from a variable.
+//! How our own clients present a token: from a file, which is read at each call so that a new token
+//! needs no restart, or from a flag or variable.
 
 use std::{
-    fmt, fs, io,
+    fs, io,
     net::IpAddr,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
 use api::Reason;
+use secrecy::{ExposeSecret as _, SecretString};
 use tonic::{
     Code, Request, Status,
     metadata::{Ascii, MetadataValue},
@@ -18,13 +19,18 @@ use tonic::{
 
 use wire::Problem;
 
-/// A token, which nothing prints.
-#[derive(Clone)]
-pub struct Token(MetadataValue<Ascii>);
+/// A token. Its `Debug` is redacted, and its memory is wiped on drop.
+#[derive(Clone, Debug)]
+pub struct Token(SecretString);
 
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token")
+impl Token {
+    /// The value of the `authorization` header. It is marked sensitive: HPACK never indexes it, and
+    /// its `Debug` is redacted.
+    fn header(&self) -> Result<MetadataValue<Ascii>, BearerError> {
+        let header = format!("Bearer {}", self.0.expose_secret()).parse();
+        let mut header: MetadataValue<Ascii> = header.map_err(|_| BearerError::NotAToken)?;
+        header.set_sensitive(true);
+        Ok(header)
     }
 }
 
@@ -33,64 +39,60 @@ impl FromStr for Token {
 
     fn from_str(text: &str) -> Result<Self, BearerError> {
         let text = text.trim();
-        let header = format!("Bearer {text}").parse();
-        let mut header: MetadataValue<Ascii> = header.map_err(|_| BearerError::NoToken)?;
         if text.is_empty() || text.contains(char::is_whitespace) {
-            return Err(BearerError::NoToken);
+            return Err(BearerError::NotAToken);
         }
-        // Not written down by HTTP/2's compression, nor by anything that prints headers.
-        header.set_sensitive(true);
-        Ok(Self(header))
+        let token = Self(SecretString::from(text));
+        token.header().map(|_| token)
     }
 }
 
-/// Why there is no token to show. The token itself is not repeated.
+/// Why a token cannot be presented. It does not quote the token.
 #[derive(Debug, thiserror::Error)]
 pub enum BearerError {
-    /// The text is none.
-    #[error("not a token: one word without spaces")]
-    NoToken,
-    /// Its file cannot be read.
-    #[error("the token's file {path} cannot be read: {source}")]
+    /// The text is not a token.
+    #[error("not a token: expected one word without spaces")]
+    NotAToken,
+    /// The token file cannot be read.
+    #[error("the token file {path} cannot be read: {source}")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// What is in the file is none.
-    #[error("the token's file {path} holds no token: one word without spaces")]
-    NoTokenIn {
+    /// The content of the token file is not a token.
+    #[error("the token file {path} holds no token: expected one word without spaces")]
+    NotATokenFile {
         /// The file.
         path: PathBuf,
     },
-    /// Whoever sees the traffic could use it.
+    /// The token would be sent over a network in plaintext.
     #[error(
-        "a token would go to {host} in clear, for all on the way to read: \
-         call it over https, or say that this is meant, {flag}"
+        "refusing to send a token to {host} in clear text: use an https:// URL, or allow it with {flag}"
     )]
     InClear {
-        /// Where it would go.
+        /// The server's host.
         host: String,
-        /// What says that it is meant.
+        /// The flag that allows it.
         flag: &'static str,
     },
 }
 
-/// What there is to show, as flags and variables have it.
+/// The token of a client, as flags and variables give it.
 #[derive(Clone, Copy, Debug)]
-pub struct Shown<'a> {
-    /// A file that holds a token; it goes before one that is at hand.
+pub struct TokenSource<'a> {
+    /// A file that holds a token; it takes precedence over `token`.
     pub file: Option<&'a Path>,
-    /// A token that is at hand.
+    /// The token itself.
     pub token: Option<&'a Token>,
-    /// That it may go over the network for all to read.
-    pub in_clear: bool,
-    /// What says so.
+    /// Whether the token may be sent over a network in plaintext.
+    pub allow_in_clear: bool,
+    /// The flag that allows that, for the refusal.
     pub flag: &'static str,
 }
 
-/// What a client shows with each call: an interceptor.
+/// An interceptor that adds the client's token to each call.
 #[derive(Clone, Debug, Default)]
 pub struct Bearer {
     source: Source,
@@ -105,14 +107,14 @@ enum Source {
 }
 
 impl Bearer {
-    /// For a service at `url`; with nothing to show it shows nothing. A file is read once here, to
-    /// be refused while somebody looks.
+    /// An interceptor for the service at `url`. Without a token it adds nothing. A token file is read
+    /// once here, so that an unusable one fails the start.
     ///
     /// # Errors
-    /// The file is of no use; or the token would go over the network in clear, and nobody said
-    /// that this is meant.
-    pub fn new(url: &Uri, shown: Shown<'_>) -> Result<Self, BearerError> {
-        let Shown { file, token, in_clear, flag } = shown;
+    /// The file holds no token; or the token would be sent over a network in plaintext, and that is
+    /// not allowed.
+    pub fn new(url: &Uri, source: TokenSource<'_>) -> Result<Self, BearerError> {
+        let TokenSource { file, token, allow_in_clear, flag } = source;
         let source = match (file, token) {
             (Some(file), _) => {
                 read(file)?;
@@ -121,48 +123,53 @@ impl Bearer {
             (None, Some(token)) => Source::Token(token.clone()),
             (None, None) => return Ok(Self::default()),
         };
-        if !in_clear && url.scheme_str() != Some("https") && !is_loopback(url) {
+        if !allow_in_clear && url.scheme_str() != Some("https") && !is_loopback(url) {
             let host = url.host().unwrap_or_default().into();
             return Err(BearerError::InClear { host, flag });
         }
         Ok(Self { source })
     }
 
-    /// Whether there is anything to show.
-    pub const fn is_some(&self) -> bool {
+    /// Whether there is a token.
+    pub const fn has_token(&self) -> bool {
         !matches!(self.source, Source::None)
     }
 
     /// Adds the token to a call.
     ///
     /// # Errors
-    /// Its file cannot be read any more.
-    pub fn show(&self, mut request: Request<()>) -> Result<Request<()>, Status> {
+    /// The token file can no longer be read.
+    pub fn authorize(&self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let token = match &self.source {
             Source::None => return Ok(request),
             Source::Token(token) => token.clone(),
-            // A few bytes, most often in memory: not worth a thread.
+            // A few bytes in the page cache: not worth a blocking task.
             Source::File(path) => read(path).map_err(|error| {
-                tracing::debug!("{error}");
-                let words = "the caller's token file cannot be read";
-                Problem::new(Code::Unauthenticated, Reason::TokenUnreadable, words)
+                tracing::error!(%error, "cannot read the token file");
+                unreadable()
             })?,
         };
-        request.metadata_mut().insert("authorization", token.0);
+        let header = token.header().map_err(|_| unreadable())?;
+        request.metadata_mut().insert("authorization", header);
         Ok(request)
     }
 }
 
 impl Interceptor for Bearer {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        self.show(request)
+        self.authorize(request)
     }
+}
+
+fn unreadable() -> Problem {
+    let message = "the caller's token file cannot be read";
+    Problem::new(Code::Unauthenticated, Reason::TokenUnreadable, message)
 }
 
 fn read(path: &Path) -> Result<Token, BearerError> {
     let text = fs::read_to_string(path);
     let text = text.map_err(|source| BearerError::Unreadable { path: path.to_owned(), source })?;
-    text.parse().map_err(|_| BearerError::NoTokenIn { path: path.to_owned() })
+    text.parse().map_err(|_| BearerError::NotATokenFile { path: path.to_owned() })
 }
 
 /// Whether a call stays on this machine.
@@ -177,19 +184,20 @@ fn is_loopback(url: &Uri) -> bool {
 mod tests {
     use super::*;
 
-    const NOTHING: Shown<'_> = Shown { file: None, token: None, in_clear: false, flag: "--flag" };
+    const NONE: TokenSource<'_> =
+        TokenSource { file: None, token: None, allow_in_clear: false, flag: "--flag" };
 
-    fn shown(bearer: &Bearer) -> Option<String> {
-        let request = bearer.show(Request::new(())).unwrap();
+    fn header(bearer: &Bearer) -> Option<String> {
+        let request = bearer.authorize(Request::new(())).unwrap();
         Some(request.metadata().get("authorization")?.to_str().unwrap().into())
     }
 
     #[test]
-    fn a_token_in_a_file_is_read_anew() {
+    fn a_token_file_is_read_at_each_call() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         let url = Uri::from_static("http://127.0.0.1:1");
-        let made = || Bearer::new(&url, Shown { file: Some(&file), ..NOTHING });
+        let made = || Bearer::new(&url, TokenSource { file: Some(&file), ..NONE });
         assert!(matches!(made(), Err(BearerError::Unreadable { .. })));
         fs::write(&file, "two words").unwrap();
         let refused = made().unwrap_err().to_string();
@@ -197,19 +205,20 @@ mod tests {
 
         fs::write(&file, "first\n").unwrap();
         let bearer = made().unwrap();
-        assert_eq!(shown(&bearer).unwrap(), "Bearer first");
+        assert_eq!(header(&bearer).unwrap(), "Bearer first");
         fs::write(&file, "second\n").unwrap();
-        assert_eq!(shown(&bearer).unwrap(), "Bearer second");
+        assert_eq!(header(&bearer).unwrap(), "Bearer second");
         fs::remove_file(&file).unwrap();
-        assert_eq!(bearer.show(Request::new(())).unwrap_err().code(), Code::Unauthenticated);
-        assert!(shown(&Bearer::default()).is_none());
+        assert_eq!(bearer.authorize(Request::new(())).unwrap_err().code(), Code::Unauthenticated);
+        assert!(header(&Bearer::default()).is_none());
     }
 
     #[test]
-    fn a_token_goes_in_clear_only_where_nobody_listens_or_somebody_said_so() {
+    fn a_token_is_sent_in_plaintext_only_to_this_machine_or_where_allowed() {
         let token: Token = "sgt_secret".parse().unwrap();
-        let to = |url: &'static str, in_clear| {
-            Bearer::new(&Uri::from_static(url), Shown { token: Some(&token), in_clear, ..NOTHING })
+        let to = |url: &'static str, allow_in_clear| {
+            let source = TokenSource { token: Some(&token), allow_in_clear, ..NONE };
+            Bearer::new(&Uri::from_static(url), source)
         };
         for fine in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1", "https://x:1"] {
             to(fine, false).unwrap();
@@ -220,6 +229,6 @@ mod tests {
             to(far, true).unwrap();
         }
         assert!(!format!("{token:?} {:?}", to("http://[::1]:1", false)).contains("secret"));
-        assert!(!Bearer::new(&Uri::from_static("http://x:1"), NOTHING).unwrap().is_some());
+        assert!(!Bearer::new(&Uri::from_static("http://x:1"), NONE).unwrap().has_token());
     }
 }

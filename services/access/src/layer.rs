@@ -14,7 +14,7 @@ use tower::{Layer, Service};
 use wire::Problem;
 
 use super::{
-    caller::{Caller, denied},
+    caller::{Caller, role_required},
     policy::Rule,
     reload::Access,
 };
@@ -77,7 +77,11 @@ where
         let peer = self.peer;
         match access.admit(request.uri().path(), request.headers(), request.extensions(), peer) {
             Ok(Some(caller)) => {
-                tracing::debug!(path = request.uri().path(), caller = caller.name(), "a call");
+                tracing::debug!(
+                    path = request.uri().path(),
+                    caller = caller.name(),
+                    "admitted a call"
+                );
                 request.extensions_mut().insert(caller);
                 Either::Left(self.inner.call(request))
             }
@@ -87,8 +91,16 @@ where
     }
 }
 
+/// What a call presents to be identified by.
+#[derive(Debug, Eq, PartialEq)]
+enum Credential<'a> {
+    Token(&'a [u8]),
+    CertificateName(String),
+}
+
 impl Access {
-    /// Who calls, if it matters. Whether there is such a method is said to known callers alone.
+    /// The caller of a method that is not open, where it may call it. Only identified callers learn
+    /// whether there is such a method.
     fn admit(
         &self,
         path: &str,
@@ -100,63 +112,79 @@ impl Access {
         if rule == Some(Rule::Open) {
             return Ok(None);
         }
-        let refuse = |problem: Problem, caller: Option<&Caller>| {
-            // A path is the caller's own text unless it is one of ours.
-            let path = rule.map_or("another", |_| path);
-            self.refusals().record(&problem, path, caller, (peer.address)(extensions));
-            problem
+        let log = |problem: &Problem, caller: Option<&Caller>| {
+            // The path of an unknown method is arbitrary text of the caller's.
+            let path = rule.map_or("unknown", |_| path);
+            self.refusals().record(problem, path, caller, (peer.address)(extensions));
         };
-        let caller = self.identify(headers, extensions, peer).map_err(|p| refuse(p, None))?;
-        match rule {
-            Some(Rule::Open) => Ok(None),
-            Some(Rule::Roles(roles)) if roles.contains(&caller.role()) => Ok(Some(caller)),
-            Some(Rule::Roles(roles)) => {
-                let method = path.rsplit('/').next().unwrap_or_default();
-                Err(refuse(denied(method, roles), Some(&caller)))
-            }
-            None => {
-                let words = "this service has no such method";
-                let problem = Problem::new(Code::Unimplemented, Reason::MethodUnknown, words);
-                Err(refuse(problem, Some(&caller)))
-            }
-        }
+        let caller = credential(headers, || (peer.certificate_name)(extensions))
+            .and_then(|credential| self.identify(&credential))
+            .inspect_err(|problem| log(problem, None))?;
+        permit(rule, path, &caller).inspect_err(|problem| log(problem, Some(&caller)))?;
+        Ok(Some(caller))
     }
 
-    /// By its token, where it shows one; else by its certificate.
-    fn identify(
-        &self,
-        headers: &HeaderMap,
-        extensions: &Extensions,
-        peer: PeerLookup,
-    ) -> Result<Caller, Problem> {
-        let refused = |reason, words| Problem::new(Code::Unauthenticated, reason, words);
-        let mut shown = headers.get_all(AUTHORIZATION).iter();
-        match (shown.next(), shown.next(), (peer.certificate_name)(extensions)) {
-            (Some(header), None, _) => {
-                let token = bearer(header.as_bytes()).ok_or_else(|| {
-                    let words = "the header is not of the form authorization: Bearer TOKEN";
-                    refused(Reason::TokenMalformed, words)
-                })?;
-                let caller = self.by_token(token);
-                caller.ok_or_else(|| refused(Reason::TokenUnknown, "nobody here has this token"))
-            }
-            (Some(_), Some(_), _) => {
-                Err(refused(Reason::TokenMalformed, "more than one header named authorization"))
-            }
-            (None, _, Some(name)) => {
-                let words = "nobody here has this certificate's name";
-                self.by_certificate(&name).ok_or_else(|| refused(Reason::CertificateUnknown, words))
-            }
-            (None, _, None) => {
-                let words = "a token is needed, as in authorization: Bearer TOKEN";
-                Err(refused(Reason::TokenMissing, words))
-            }
+    fn identify(&self, credential: &Credential<'_>) -> Result<Caller, Problem> {
+        match credential {
+            Credential::Token(token) => self.find_by_token(token).ok_or_else(|| {
+                unauthenticated(Reason::TokenUnknown, "no caller in the access file has this token")
+            }),
+            Credential::CertificateName(name) => self.find_by_certificate(name).ok_or_else(|| {
+                unauthenticated(
+                    Reason::CertificateUnknown,
+                    "no caller in the access file has the name of this client certificate",
+                )
+            }),
         }
     }
 }
 
-/// The token of `Bearer TOKEN`; the scheme's case does not matter (RFC 9110, 11.1).
-fn bearer(header: &[u8]) -> Option<&[u8]> {
+/// A call's token where it presents one, else the name in its client certificate.
+fn credential(
+    headers: &HeaderMap,
+    certificate_name: impl FnOnce() -> Option<String>,
+) -> Result<Credential<'_>, Problem> {
+    let mut presented = headers.get_all(AUTHORIZATION).iter();
+    match (presented.next(), presented.next()) {
+        (Some(header), None) => {
+            let token = bearer_token(header.as_bytes()).ok_or_else(|| {
+                let message = "the header is not of the form authorization: Bearer TOKEN";
+                unauthenticated(Reason::TokenMalformed, message)
+            })?;
+            Ok(Credential::Token(token))
+        }
+        (Some(_), Some(_)) => {
+            let message = "more than one header named authorization";
+            Err(unauthenticated(Reason::TokenMalformed, message))
+        }
+        (None, _) => certificate_name().map(Credential::CertificateName).ok_or_else(|| {
+            let message = "a token is required, as in authorization: Bearer TOKEN";
+            unauthenticated(Reason::TokenMissing, message)
+        }),
+    }
+}
+
+/// Whether the rule of a method lets a caller's role call it.
+fn permit(rule: Option<Rule>, path: &str, caller: &Caller) -> Result<(), Problem> {
+    match rule {
+        Some(Rule::Open) => Ok(()),
+        Some(Rule::Roles(roles)) if roles.contains(&caller.role()) => Ok(()),
+        Some(Rule::Roles(roles)) => {
+            Err(role_required(path.rsplit('/').next().unwrap_or_default(), roles))
+        }
+        None => {
+            let message = "this service has no such method";
+            Err(Problem::new(Code::Unimplemented, Reason::MethodUnknown, message))
+        }
+    }
+}
+
+fn unauthenticated(reason: Reason, message: &str) -> Problem {
+    Problem::new(Code::Unauthenticated, reason, message)
+}
+
+/// The token of `Bearer TOKEN`; the scheme is case-insensitive (RFC 9110, section 11.1).
+fn bearer_token(header: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = header.split_at_checked("Bearer ".len())?;
     let token = token.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
@@ -167,11 +195,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bearer_token_is_read_as_the_standard_has_it() {
-        assert_eq!(bearer(b"Bearer abc"), Some(&b"abc"[..]));
-        assert_eq!(bearer(b"bearer  abc "), Some(&b"abc"[..]));
+    fn a_bearer_token_is_parsed_as_rfc_9110_says() {
+        assert_eq!(bearer_token(b"Bearer abc"), Some(&b"abc"[..]));
+        assert_eq!(bearer_token(b"bearer  abc "), Some(&b"abc"[..]));
         for other in [&b"Basic abc"[..], b"Bearer", b"Bearer ", b"Bearerabc", b""] {
-            assert_eq!(bearer(other), None);
+            assert_eq!(bearer_token(other), None);
         }
+    }
+
+    #[test]
+    fn a_token_goes_before_a_certificate_and_one_of_them_is_required() {
+        let headers = |values: &[&'static str]| {
+            let values = values.iter().map(|value| (AUTHORIZATION, value.parse().unwrap()));
+            values.collect::<HeaderMap>()
+        };
+        let name = || Some("a.b".to_owned());
+        let none = headers(&[]);
+        assert_eq!(credential(&none, name).unwrap(), Credential::CertificateName("a.b".into()),);
+        let token = headers(&["Bearer t"]);
+        assert_eq!(credential(&token, name).unwrap(), Credential::Token(b"t"));
+        for (values, reason) in [
+            (&[][..], Reason::TokenMissing),
+            (&["Basic t"], Reason::TokenMalformed),
+            (&["Bearer t", "Bearer t"], Reason::TokenMalformed),
+        ] {
+            let headers = headers(values);
+            assert_eq!(credential(&headers, || None).unwrap_err().reason(), reason);
+        }
+    }
+
+    #[test]
+    fn a_method_is_for_the_roles_of_its_rule() {
+        let caller = Caller::new("a".into(), "reader", None);
+        let refusal = |rule| permit(rule, "/a.B/C", &caller).map_err(|problem| problem.reason());
+        assert_eq!(refusal(Some(Rule::Open)), Ok(()));
+        assert_eq!(refusal(Some(Rule::Roles(&["reader"]))), Ok(()));
+        assert_eq!(refusal(Some(Rule::Roles(&["admin"]))), Err(Reason::RoleRequired));
+        assert_eq!(refusal(None), Err(Reason::MethodUnknown));
     }
 }

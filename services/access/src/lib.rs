@@ -16,7 +16,7 @@ mod refusal_log;
 mod reload;
 
 pub use access_file::{FileError, check_access_file, token_sha256};
-pub use bearer::{Bearer, BearerError, Shown, Token};
+pub use bearer::{Bearer, BearerError, Token, TokenSource};
 pub use caller::{Caller, actor, require};
 pub use layer::{AdmissionLayer, PeerLookup};
 pub use policy::{Policy, Role, Rule, method_paths, shared};

@@ -1,14 +1,14 @@
 use std::{
     net::SocketAddr,
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use wire::Problem;
 
 use crate::Caller;
 
-/// Logs refused calls, one line a second at most, however many there are.
+/// Logs refused calls, one line in an interval at most, however many there are.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog {
     state: Mutex<State>,
@@ -31,7 +31,7 @@ impl RefusalLog {
         from: Option<SocketAddr>,
     ) {
         let suppressed = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state.lock();
             if state.last_line.is_some_and(|last| last.elapsed() < Self::MIN_INTERVAL) {
                 state.suppressed += 1;
                 return;
@@ -41,6 +41,6 @@ impl RefusalLog {
         };
         let (caller, reason) = (caller.map(Caller::name), problem.reason().as_str());
         let from = from.map(tracing::field::display);
-        tracing::warn!(reason, path, caller, from, others = suppressed, "a call was refused");
+        tracing::info!(reason, path, caller, from, suppressed, "refused a call");
     }
 }

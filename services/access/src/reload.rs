@@ -1,13 +1,12 @@
-//! The file of callers as it is now: read again when it changes, and never taken when broken.
-
 use std::{
     convert::Infallible,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use tokio::task::spawn_blocking;
 
 use super::{
@@ -17,32 +16,32 @@ use super::{
     refusal_log::RefusalLog,
 };
 
-/// How often the file is looked at. It counts once two looks agree: one that is being written may
-/// be whole at the end of any line, with half of the callers.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often the file is read. A change takes effect once two reads in a row agree: a file that is
+/// being written may be valid TOML at the end of any line, with a part of the callers.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Why nobody could be let in.
+/// Why an access file is refused when a service starts.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     /// The file cannot be read.
-    #[error("the file of callers {path} cannot be read: {source}")]
+    #[error("cannot read the access file {path}: {source}")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// It is of no use.
-    #[error("the file of callers {path}: {source}")]
-    Broken {
+    /// The file is not a valid access file.
+    #[error("access file {path}: {source}")]
+    Invalid {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: FileError,
     },
 }
 
-/// Who may call, and what; its clones are the same one.
+/// The access file as it is now, with the policy of its service. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Access {
     inner: Arc<Inner>,
@@ -52,29 +51,28 @@ pub struct Access {
 struct Inner {
     policy: Policy,
     path: PathBuf,
-    /// What the callers were read from.
-    text: String,
-    callers: RwLock<Arc<Callers>>,
+    initial_text: String,
+    callers: ArcSwap<Callers>,
     refusals: RefusalLog,
 }
 
 impl Access {
-    /// Reads the file of callers.
+    /// Reads an access file.
     ///
     /// # Errors
-    /// It cannot be read, or a caller in it is not what one must be.
+    /// It cannot be read, or an entry in it is not valid.
     pub fn load(path: &Path, policy: Policy) -> Result<Self, AccessError> {
         let path = path.to_owned();
-        let text = match fs::read_to_string(&path) {
+        let initial_text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(source) => return Err(AccessError::Unreadable { path, source }),
         };
-        let callers = match Callers::parse(&text, &policy) {
-            Ok(callers) => RwLock::new(Arc::new(callers)),
-            Err(source) => return Err(AccessError::Broken { path, source }),
+        let callers = match Callers::parse(&initial_text, &policy) {
+            Ok(callers) => ArcSwap::from_pointee(callers),
+            Err(source) => return Err(AccessError::Invalid { path, source }),
         };
         let refusals = RefusalLog::default();
-        Ok(Self { inner: Arc::new(Inner { policy, path, text, callers, refusals }) })
+        Ok(Self { inner: Arc::new(Inner { policy, path, initial_text, callers, refusals }) })
     }
 
     pub(super) fn policy(&self) -> &Policy {
@@ -85,31 +83,27 @@ impl Access {
         &self.inner.refusals
     }
 
-    pub(super) fn by_token(&self, token: &[u8]) -> Option<Caller> {
-        self.callers().by_token(token).cloned()
+    pub(super) fn find_by_token(&self, token: &[u8]) -> Option<Caller> {
+        self.inner.callers.load().find_by_token(token).cloned()
     }
 
-    pub(super) fn by_certificate(&self, name: &str) -> Option<Caller> {
-        self.callers().by_certificate(name).cloned()
+    pub(super) fn find_by_certificate(&self, name: &str) -> Option<Caller> {
+        self.inner.callers.load().find_by_certificate(name).cloned()
     }
 
-    fn callers(&self) -> Arc<Callers> {
-        Arc::clone(&self.inner.callers.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Takes the file anew whenever it changed, links and all. One that is broken or gone leaves
-    /// everything as it is, and is told in the log once.
-    pub async fn follow(&self) -> Infallible {
-        let mut taken = Ok(self.inner.text.clone());
-        let mut before = taken.clone();
+    /// Reloads the file whenever it changes, in place or by a symbolic link. A file that is invalid
+    /// or missing leaves the callers as they are and is logged once.
+    pub async fn reload(&self) -> Infallible {
+        let mut applied = Ok(self.inner.initial_text.clone());
+        let mut previous = applied.clone();
         loop {
-            tokio::time::sleep(LOOK).await;
-            let now = self.read().await;
-            if now == before && now != taken {
-                self.take(now.as_deref());
-                taken.clone_from(&now);
+            tokio::time::sleep(POLL_INTERVAL).await;
+            let current = self.read().await;
+            if current == previous && current != applied {
+                self.apply(current.as_deref());
+                applied.clone_from(&current);
             }
-            before = now;
+            previous = current;
         }
     }
 
@@ -119,23 +113,20 @@ impl Access {
         read.unwrap_or_else(|error| Err(error.into())).map_err(|error| error.kind())
     }
 
-    fn take(&self, text: Result<&str, &io::ErrorKind>) {
+    fn apply(&self, text: Result<&str, &io::ErrorKind>) {
         let path = self.inner.path.display();
-        let callers = match text.map(|text| Callers::parse(text, &self.inner.policy)) {
-            Ok(Ok(callers)) => Arc::new(callers),
+        match text.map(|text| Callers::parse(text, &self.inner.policy)) {
+            Ok(Ok(callers)) => {
+                tracing::info!(%path, callers = callers.len(), "access file reloaded");
+                self.inner.callers.store(Arc::new(callers));
+            }
             Ok(Err(error)) => {
-                tracing::error!("the file of callers {path}: {error}; the earlier one counts");
-                return;
+                tracing::error!(%path, %error, "invalid access file; keeping the current callers");
             }
             Err(error) => {
-                tracing::error!(
-                    "the file of callers {path} cannot be read: {error}; the earlier one counts"
-                );
-                return;
+                tracing::error!(%path, %error, "cannot read access file; keeping the current callers");
             }
-        };
-        tracing::info!(callers = callers.len(), "the file of callers was read anew");
-        *self.inner.callers.write().unwrap_or_else(PoisonError::into_inner) = callers;
+        }
     }
 }
 
@@ -152,47 +143,51 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_file_counts_and_a_broken_one_does_not() {
+    async fn a_changed_file_takes_effect_and_an_invalid_one_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("access.toml");
         fs::write(&file, text("first")).unwrap();
         let access = Access::load(&file, POLICY).unwrap();
-        let following = tokio::spawn({
+        let reloading = tokio::spawn({
             let access = access.clone();
-            async move { access.follow().await }
+            async move { access.reload().await }
         });
-        let knows = |token: &str| access.by_token(token.as_bytes()).is_some();
-        let looks = || tokio::time::sleep(LOOK * 5);
+        let knows = |token: &str| access.find_by_token(token.as_bytes()).is_some();
+        // Time is paused: this ends after that many reads of the file, whatever they take.
+        let reads = || tokio::time::sleep(POLL_INTERVAL * 5);
         assert!(knows("first") && !knows("second"));
 
-        // As an orchestrator does it: a link that points elsewhere at once.
+        // As Kubernetes does it: a symbolic link is replaced in one step.
         fs::write(folder.path().join("second"), text("second")).unwrap();
         std::os::unix::fs::symlink("second", folder.path().join("link")).unwrap();
         fs::rename(folder.path().join("link"), &file).unwrap();
-        looks().await;
+        reads().await;
         assert!(knows("second") && !knows("first"));
 
-        for broken in ["", "[[caller", "[[caller]]\nname = 'a'\nrole = 'root'"] {
-            fs::write(folder.path().join("second"), broken).unwrap();
-            looks().await;
-            assert!(knows("second"), "{broken}");
+        for invalid in ["", "[[caller", "[[caller]]\nname = 'a'\nrole = 'root'"] {
+            fs::write(folder.path().join("second"), invalid).unwrap();
+            reads().await;
+            assert!(knows("second"), "{invalid}");
         }
         fs::remove_file(&file).unwrap();
-        looks().await;
+        reads().await;
         assert!(knows("second"));
 
         fs::write(&file, text("third")).unwrap();
-        looks().await;
+        reads().await;
         assert!(knows("third") && !knows("second"));
-        following.abort();
+        reloading.abort();
     }
 
     #[test]
-    fn a_file_of_no_use_is_refused_at_the_start() {
+    fn an_invalid_file_is_refused_at_the_start() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("access.toml");
         let missing = Access::load(&file, POLICY).unwrap_err().to_string();
-        assert!(missing.contains("access.toml cannot be read"), "{missing}");
+        assert!(
+            missing.contains("cannot read the access file") && missing.contains("access.toml"),
+            "{missing}"
+        );
         fs::write(&file, "").unwrap();
         let empty = Access::load(&file, POLICY).unwrap_err().to_string();
         assert!(empty.contains("no [[caller]]"), "{empty}");

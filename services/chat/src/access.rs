@@ -1,6 +1,9 @@
 //! Who may do what: every method that this service has, and the roles that may call it.
 
 use access::{Policy, Role, Rule, shared};
+use api::Reason;
+use tonic::Code;
+use wire::Problem;
 
 /// Everybody who is known.
 const ANY: &[Role] = &["reader", "bot", "service"];
@@ -50,11 +53,37 @@ fn rule(path: &str) -> Option<Rule> {
     }))
 }
 
+/// Checks that a caller may run bots of the requested type. `bound_type` is the only type that it may
+/// run, where it is bound to one.
+///
+/// # Errors
+/// It is bound to another type.
+pub fn require_bot_type(bound_type: Option<&str>, requested: &str) -> Result<(), Problem> {
+    match bound_type {
+        Some(bound) if bound != requested => Err(Problem::new(
+            Code::PermissionDenied,
+            Reason::BotTypeDenied,
+            "attend.type: this caller may not run bots of that type",
+        )
+        .with("field", "attend.type")),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use access::method_paths;
 
     use super::*;
+
+    #[test]
+    fn a_caller_bound_to_a_bot_type_runs_that_type_only() {
+        assert!(require_bot_type(Some("echo"), "echo").is_ok());
+        assert!(require_bot_type(None, "translation").is_ok());
+        let refusal = require_bot_type(Some("echo"), "translation").unwrap_err();
+        assert_eq!(refusal.reason(), Reason::BotTypeDenied);
+        assert!(!refusal.message().contains("echo"), "{}", refusal.message());
+    }
 
     #[test]
     fn every_method_has_its_rule_and_nothing_else_does() {

@@ -170,7 +170,7 @@ async fn gate(config: &Config, database: &Database) -> Result<Gate, tonic::trans
     let token = config.schema_token.clone();
     let builder = Gate::builder("chat", config.schema_url.clone())?
         .connect_with(|endpoint| endpoint.connect_with_connector_lazy(connector))
-        .intercept(move |request| token.show(request))
+        .intercept(move |request| token.authorize(request))
         .requires(REQUIRES)
         .built_with(BUILT_WITH)
         .mode(config.gate)

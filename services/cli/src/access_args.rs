@@ -1,22 +1,19 @@
-//! The flags, which are each service's own by their environment.
-
-/// Defines the flags of who may call a service, as `AccessArgs`, for an environment that begins
-/// with `SCHEMA` or the like.
+/// Defines the flags of a service's access control as `AccessArgs`; the environment variables begin
+/// with the prefix, such as `SCHEMA`.
 #[macro_export]
-#[rustfmt::skip] // It indents attributes anew each time.
+#[rustfmt::skip] // It indents the attributes further with each run.
 macro_rules! access_args {
     ($prefix:literal) => {
-        /// Who may call.
+        /// Which callers the service admits.
         #[derive(Clone, Debug, Default, clap::Args)]
         #[group(skip)]
         pub struct AccessArgs {
-            /// Who may call, and what: a file of callers with their roles, in TOML. A changed one
-            /// is taken within two seconds. Without one anybody may call everything, and the
-            /// service listens on the loopback only.
+            /// Admit the callers of this file, each in its role (TOML). A change takes effect within
+            /// two seconds. Without a file every caller may call everything, and the service
+            /// listens on the loopback only
             #[arg(long, env = concat!($prefix, "_ACCESS_FILE"), value_name = "FILE")]
             pub access_file: Option<std::path::PathBuf>,
-            /// Listen beyond the loopback although there is no such file. Where there is one,
-            /// this changes nothing.
+            /// Listen beyond the loopback without an access file. With one, this changes nothing
             #[arg(
                 long,
                 env = concat!($prefix, "_ALLOW_ANYONE"),
@@ -24,11 +21,11 @@ macro_rules! access_args {
                 value_parser = clap::builder::FalseyValueParser::new()
             )]
             pub allow_anyone: bool,
-            /// Whether the contract is told to clients that ask for it, as grpcurl does.
+            /// Answer gRPC reflection, which grpcurl uses to read the contract
             #[arg(
                 long,
                 env = concat!($prefix, "_REFLECTION"),
-                value_name = "WHETHER",
+                value_name = "STATE",
                 value_enum,
                 default_value_t = $crate::macros::Reflection::On
             )]
@@ -36,10 +33,10 @@ macro_rules! access_args {
         }
 
         impl AccessArgs {
-            /// Reads the file.
+            /// Reads the access file.
             ///
             /// # Errors
-            /// It is of no use.
+            /// It cannot be read, or is not valid.
             pub fn admission(
                 &self,
                 policy: $crate::macros::Policy,
@@ -54,17 +51,17 @@ macro_rules! access_args {
     };
 }
 
-/// Defines the flags of who calls a service, with the environment's prefix, such as `SCHEMA`, and
-/// the flags', such as `schema-`.
+/// Defines the flags of a client's token; the environment variables begin with the first prefix,
+/// such as `SCHEMA`, the flags with the second, such as `schema-`.
 #[macro_export]
-#[rustfmt::skip] // It indents attributes anew each time.
+#[rustfmt::skip] // It indents the attributes further with each run.
 macro_rules! token_args {
     ($name:ident, $prefix:literal, $flag:literal) => {
-        /// Who calls.
+        /// The token of the caller.
         #[derive(Clone, Debug, Default, clap::Args)]
         #[group(skip)]
         pub struct $name {
-            /// The file that holds the token to show, and nothing else. It is read at each call.
+            /// Read the token from this file, at each call
             #[arg(
                 id = concat!($flag, "token-file"),
                 long = concat!($flag, "token-file"),
@@ -72,8 +69,8 @@ macro_rules! token_args {
                 value_name = "FILE"
             )]
             pub file: Option<std::path::PathBuf>,
-            /// The token itself. Hidden: meant for the environment, since others on this machine
-            /// can read a command line.
+            /// The token itself. Hidden: meant for the environment, since other users of the machine
+            /// can read a command line
             #[arg(
                 id = concat!($flag, "token"),
                 long = concat!($flag, "token"),
@@ -84,8 +81,7 @@ macro_rules! token_args {
                 value_parser = $crate::redacted::<$crate::macros::Token>()
             )]
             pub token: Option<$crate::macros::Token>,
-            /// Show it although the URL is http and leads to another machine: whoever sees the
-            /// traffic can use it.
+            /// Send the token over http:// to another machine, where it can be intercepted
             #[arg(
                 id = concat!($flag, "token-in-clear"),
                 long = concat!($flag, "token-in-clear"),
@@ -97,21 +93,21 @@ macro_rules! token_args {
         }
 
         impl $name {
-            /// What is shown to a service at this URL.
+            /// The token for the service at this URL.
             ///
             /// # Errors
-            /// The file is of no use, or the token would go to another machine in clear.
+            /// The file holds no token, or the token would be sent to another machine in plaintext.
             pub fn bearer(
                 &self,
                 url: &tonic::transport::Uri,
             ) -> Result<$crate::macros::Bearer, $crate::macros::BearerError> {
-                let shown = $crate::macros::Shown {
+                let source = $crate::macros::TokenSource {
                     file: self.file.as_deref(),
                     token: self.token.as_ref(),
-                    in_clear: self.in_clear,
+                    allow_in_clear: self.in_clear,
                     flag: concat!("--", $flag, "token-in-clear (", $prefix, "_TOKEN_IN_CLEAR=true)"),
                 };
-                $crate::macros::Bearer::new(url, shown)
+                $crate::macros::Bearer::new(url, source)
             }
         }
     };

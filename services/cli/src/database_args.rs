@@ -1,17 +1,15 @@
-//! Which database a service is for, from its command line, its environment, or a secret's file.
-
 use clap::Args;
 
 use database::DatabaseUrl;
 
 use crate::{in_file, redacted};
 
-/// The flags.
+/// The flags of a service's database: a URL, or a file that holds it.
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
 pub struct DatabaseArgs {
-    /// The database: postgres://user@host/name, or sqlite:file.db. The spellings
-    /// postgresql+asyncpg: and sqlite+aiosqlite: are understood too.
+    /// URL of the database: postgres://user@host/name or sqlite:file.db. SQLAlchemy's
+    /// postgresql+asyncpg: and sqlite+aiosqlite: are accepted too
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -20,18 +18,18 @@ pub struct DatabaseArgs {
         value_parser = redacted::<DatabaseUrl>()
     )]
     database_url: Option<DatabaseUrl>,
-    /// A file that holds it, and nothing else: for orchestrators that hand out secrets as files.
-    /// It is read once, at the start.
+    /// Read the URL of the database from this file, once at the start: for secrets that are
+    /// mounted as files
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = in_file::<DatabaseUrl>)]
     database_url_file: Option<DatabaseUrl>,
 }
 
 impl DatabaseArgs {
-    /// The database.
+    /// The database's URL.
     pub fn url(&self) -> &DatabaseUrl {
         match self.database_url.as_ref().or(self.database_url_file.as_ref()) {
             Some(url) => url,
-            None => unreachable!("one of the group is required"),
+            None => unreachable!("clap requires one of the group"),
         }
     }
 }
@@ -51,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secrets_file_holds_it_and_is_not_repeated() {
+    fn a_url_is_read_from_a_file_and_never_quoted() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("url");
         let path = file.to_str().unwrap();
@@ -69,10 +67,13 @@ mod tests {
         assert!(both.unwrap_err().contains("cannot be used with"));
         assert!(read(&[]).unwrap_err().contains("--database-url"));
 
-        for broken in ["planted", "planted://x", "postgres://me:planted@host:port/name", ""] {
-            fs::write(&file, broken).unwrap();
+        for invalid in ["planted", "planted://x", "postgres://me:planted@host:port/name", ""] {
+            fs::write(&file, invalid).unwrap();
             let refused = from_file().unwrap_err();
-            assert!(refused.contains("of no use") && !refused.contains("me:planted"), "{refused}");
+            assert!(
+                refused.contains("invalid content") && !refused.contains("me:planted"),
+                "{refused}"
+            );
         }
     }
 }

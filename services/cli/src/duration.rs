@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// `12ms`, `1m 3s 400ms`: no more digits than anyone reads.
+/// A duration for people, in whole milliseconds: `12ms`, `1m 3s 400ms`.
 pub fn rounded(duration: Duration) -> String {
     match u64::try_from(duration.as_millis()).unwrap_or(u64::MAX) {
         0 => "<1ms".into(),

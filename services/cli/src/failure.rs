@@ -1,4 +1,4 @@
-//! What a command says when it has no result: the server's words, then what to do.
+//! How a command that fails reports it: the message, then what to do.
 
 use std::{
     io::{self, Write as _},
@@ -10,31 +10,32 @@ use tonic::{Code, Status, transport::Uri};
 use tonic_types::StatusExt as _;
 
 use access::BearerError;
+use api::Reason;
 use wire::{code_name, error_chain, status_message};
 
 use crate::Output;
 
-/// Why there is no result.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Nothing answers there.
+    /// The connection to the service failed.
     #[error("the {service} service at {url} cannot be reached")]
     Unreachable {
-        /// What was looked for, such as `schema`.
+        /// The service, such as `schema`.
         service: &'static str,
-        /// Where it was looked for.
+        /// Its URL.
         url: Uri,
-        /// Why.
+        /// The cause.
         source: tonic::transport::Error,
     },
-    /// The server refused, or failed, or was lost on the way.
+    /// The server refused the call, or the connection broke.
     #[error("{}", .0.message())]
     Refused(Status),
-    /// What was done here went wrong.
+    /// The command itself failed.
     #[error("{0}")]
     Local(Box<dyn std::error::Error>),
-    /// Nobody reads the result any more, or it cannot be written.
-    #[error("the result cannot be written")]
+    /// Standard output is closed or cannot be written.
+    #[error("cannot write the result")]
     Output(#[from] io::Error),
 }
 
@@ -51,13 +52,12 @@ impl From<BearerError> for Failure {
 }
 
 impl Failure {
-    /// Prints it as a program's, with what to do about it, and says with which status the process
-    /// ends.
+    /// Prints the failure with what to do about it, and returns the exit status of the process.
     pub fn report(&self, program: &str, advice: Option<String>, output: Output) -> ExitCode {
         if let Self::Output(error) = self
             && error.kind() == io::ErrorKind::BrokenPipe
         {
-            // `schema log | head`: the reader has what it wanted.
+            // `schema log | head`: the reader closed the pipe.
             return ExitCode::SUCCESS;
         }
         let text = match (output.json, advice) {
@@ -65,7 +65,7 @@ impl Failure {
             (false, Some(advice)) => format!("{program}: {}\n  {advice}", self.message()),
             (false, None) => format!("{program}: {}", self.message()),
         };
-        // Nobody is left to be told that standard error is closed.
+        // There is no other place to report that standard error is closed.
         let _ = writeln!(io::stderr(), "{text}");
         ExitCode::FAILURE
     }
@@ -90,7 +90,9 @@ impl Failure {
                 let reason = format!("{}_UNREACHABLE", service.to_uppercase());
                 (Code::Unavailable, reason, Default::default())
             }
-            Self::Local(_) | Self::Output(_) => (Code::Unknown, "LOCAL".into(), Default::default()),
+            Self::Local(_) | Self::Output(_) => {
+                (Code::Unknown, Reason::Local.to_string(), Default::default())
+            }
         };
         json!({"error": {
             "code": code_name(code),
@@ -108,9 +110,9 @@ mod tests {
     use wire::Problem;
 
     #[test]
-    fn a_refusal_for_programs() {
+    fn a_refusal_as_json_has_code_reason_advice_and_metadata() {
         let problem =
-            Problem::new(Code::FailedPrecondition, api::Reason::TargetBehind, "'0001' is behind");
+            Problem::new(Code::FailedPrecondition, Reason::TargetBehind, "'0001' is behind");
         let failure = Failure::from(Status::from(problem.with("target", "0001")));
         let json = failure.as_json("go back");
         assert_eq!(json["error"]["code"], "FAILED_PRECONDITION");

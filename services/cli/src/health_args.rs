@@ -1,7 +1,7 @@
 /// The flags of `health`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct HealthArgs {
-    /// What is asked about: the server as a whole, one of its services, or "liveness".
+    /// Check this service: "" for the whole server, one of its services, or "liveness"
     #[arg(long, default_value = "")]
     pub service: String,
 }

@@ -5,8 +5,7 @@ use std::{io, sync::LazyLock};
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 
-/// A message as JSON. Fields that are unset are there too, so that programs need not know which
-/// are left out.
+/// Serializes a message. Unset fields are present too, so that programs find every field.
 ///
 /// # Errors
 /// The contract has no such message.
@@ -19,10 +18,10 @@ pub fn json<M: Message + Name>(message: &M) -> io::Result<String> {
     String::from_utf8(serializer.into_inner()).map_err(io::Error::other)
 }
 
-/// A message out of JSON.
+/// Parses a message.
 ///
 /// # Errors
-/// It is no JSON, or not that of such a message.
+/// The text is not JSON, or not of such a message.
 pub fn from_json<M: Message + Name + Default>(json: &[u8]) -> io::Result<M> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let message = DynamicMessage::deserialize(descriptor::<M>()?, &mut deserializer)?;
@@ -47,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_protobufs_own_with_every_field() {
+    fn json_is_protobufs_own_and_has_every_field() {
         let mut state = SchemaState { revision: "0001".into(), epoch: 7, ..Default::default() };
         state.set_status(Status::Behind);
         state.running = Some(Operation { id: "x".into(), ..Default::default() });
@@ -60,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_can_be_read() {
+    fn what_is_serialized_can_be_parsed() {
         let line = br#"{"jid": "a", "type": "CHAT_TYPE_GROUP", "last_message_at": "2026-01-01T00:00:00Z"}"#;
         let chat: Chat = from_json(line).unwrap();
         assert_eq!((chat.jid.as_str(), chat.r#type()), ("a", ChatType::Group));

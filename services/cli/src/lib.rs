@@ -37,7 +37,9 @@ pub const NOT_SO: u8 = 3;
 /// What the macros of this crate name in their callers.
 #[doc(hidden)]
 pub mod macros {
-    pub use access::{Access, AccessError, Admission, Bearer, BearerError, Policy, Shown, Token};
+    pub use access::{
+        Access, AccessError, Admission, Bearer, BearerError, Policy, Token, TokenSource,
+    };
     pub use tls::ClientFiles;
     pub use transport::{ClientAuth, ListenerFiles, Reflection};
 }

@@ -1,4 +1,4 @@
-//! Results on standard output, words beside them on standard error.
+//! Results on standard output, notes about them on standard error.
 
 use std::{
     fmt::Display,
@@ -11,27 +11,27 @@ use prost::{Message, Name};
 
 use super::json;
 
-/// How results are printed.
+/// The format of a command's results.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Output {
-    /// Print JSON, one object a line.
+    /// Print JSON, one object per line
     #[arg(long)]
     pub json: bool,
 }
 
 impl Output {
-    /// Prints a result: as JSON, or in the words for people. No words, no line.
-    pub fn result<M: Message + Name>(self, message: &M, words: &str) -> io::Result<()> {
+    /// Prints a result: as JSON, or as the text for people, where that is not empty.
+    pub fn result<M: Message + Name>(self, message: &M, text: &str) -> io::Result<()> {
         if self.json {
             self.line(json(message)?)
-        } else if words.is_empty() {
+        } else if text.is_empty() {
             Ok(())
         } else {
-            self.line(words)
+            self.line(text)
         }
     }
 
-    /// Prints the files or folders that were made.
+    /// Prints the paths of created files or directories.
     pub fn paths(self, paths: &[PathBuf]) -> io::Result<()> {
         for path in paths {
             let path = path.display();
@@ -46,15 +46,15 @@ impl Output {
 
     /// Prints a line on standard output.
     pub fn line(self, line: impl Display) -> io::Result<()> {
-        // Never println!, which panics when its reader has read enough.
+        // println! panics once the reader closes the pipe.
         writeln!(io::stdout(), "{line}")
     }
 
-    /// Says something to people. Programs have it in the result.
-    pub fn note(self, words: impl Display) {
+    /// Prints a note for people on standard error. With JSON it is left out: the result has it.
+    pub fn note(self, text: impl Display) {
         if !self.json {
-            // Nobody is left to be told that standard error is closed.
-            let _ = writeln!(io::stderr(), "{words}");
+            // There is no other place to report that standard error is closed.
+            let _ = writeln!(io::stderr(), "{text}");
         }
     }
 }

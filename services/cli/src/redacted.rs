@@ -1,10 +1,8 @@
-//! Flags that may hold a password, or name a file that holds one.
-
 use std::{ffi::OsStr, fmt::Display, fs, str::FromStr};
 
 use clap::{Arg, Command, Error, builder::TypedValueParser, error::ErrorKind};
 
-/// Reads a flag that may hold a password: what is wrong with it is said without repeating it.
+/// Parses a flag that may hold a password: the error does not quote the value, as clap's would.
 pub fn redacted<T>() -> impl TypedValueParser<Value = T>
 where
     T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
@@ -12,16 +10,17 @@ where
     RedactedValueParser(|value: &str| value.parse().map_err(|error: T::Err| error.to_string()))
 }
 
-/// Reads the file that a flag names. Nothing of what it holds is repeated.
+/// Parses the content of the file that a flag names. The error does not quote it.
 ///
 /// # Errors
-/// It cannot be read, or what it holds is of no use.
+/// The file cannot be read, or its content cannot be parsed.
 pub fn in_file<T: FromStr<Err: Display>>(path: &str) -> Result<T, String> {
-    let text = fs::read_to_string(path).map_err(|error| format!("it cannot be read: {error}"))?;
-    text.trim().parse().map_err(|error| format!("what it holds is of no use: {error}"))
+    let text =
+        fs::read_to_string(path).map_err(|error| format!("the file cannot be read: {error}"))?;
+    text.trim().parse().map_err(|error| format!("invalid content: {error}"))
 }
 
-/// How a value is read, or what is wrong with it.
+/// Parses a value with this function, and reports its error without the value.
 #[derive(Clone)]
 pub(super) struct RedactedValueParser<T>(pub(super) fn(&str) -> Result<T, String>);
 
@@ -33,10 +32,10 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for RedactedValueParser<
             Some(value) => (self.0)(value),
             None => Err("not UTF-8".into()),
         };
-        read.map_err(|why| {
+        read.map_err(|error| {
             let flag = arg.map(ToString::to_string).unwrap_or_default();
-            let said = format!("invalid value for '{flag}': {why}");
-            cmd.clone().error(ErrorKind::ValueValidation, said)
+            let message = format!("invalid value for '{flag}': {error}");
+            cmd.clone().error(ErrorKind::ValueValidation, message)
         })
     }
 }
@@ -49,14 +48,14 @@ mod tests {
     use database::DatabaseUrl;
 
     #[derive(Debug, Parser)]
-    struct Line {
+    struct Cli {
         #[arg(long, value_parser = redacted::<DatabaseUrl>())]
         database_url: DatabaseUrl,
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_the_value() {
-        let read = |url: &str| Line::try_parse_from(["x", "--database-url", url]);
+    fn an_error_does_not_quote_the_value() {
+        let read = |url: &str| Cli::try_parse_from(["x", "--database-url", url]);
         assert_eq!(read("sqlite:a.db").unwrap().database_url.to_string(), "sqlite:a.db");
         let refused = read("mysql://me:s3cret@db").unwrap_err().to_string();
         assert!(

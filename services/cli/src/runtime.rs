@@ -1,12 +1,12 @@
 use std::{future::Future, process::ExitCode};
 
-/// Runs a program to its end, and no longer: a thread that is still busy ends with the process, and
-/// a transaction that it holds open is rolled back by that.
+/// Runs a program on a runtime of its own. It does not wait for blocking threads that are still busy
+/// when the program ends: they end with the process, and their open transactions are rolled back.
 pub fn run(program: impl Future<Output = ExitCode>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!("no runtime: {error}");
+            tracing::error!(%error, "cannot start the runtime");
             return ExitCode::FAILURE;
         }
     };

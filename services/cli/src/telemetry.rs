@@ -1,29 +1,29 @@
-//! Logs: for people or as JSON lines, always on standard error. Standard output is for results.
+//! Logs, as text or JSON lines, always on standard error: standard output is for results.
 
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::{EnvFilter, filter::ParseError};
 
-/// Libraries whose callers say better what there is to say. `--log` can undo it.
-const QUIET: &str = "async_nats=off";
+/// Libraries that log what our own lines say with more context. `--log` can enable them.
+const DEFAULT_DIRECTIVES: &str = "async_nats=off";
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 /// The flags of logging.
 #[derive(Clone, Debug, clap::Args)]
 pub struct TelemetryArgs {
-    /// How log lines look.
+    /// Format of log lines
     #[arg(long, env = "LOG_FORMAT", global = true, value_enum, default_value_t)]
     pub log_format: LogFormat,
-    /// What is logged: a level, or tracing's directives, such as "info,schema=debug".
+    /// Log from this level on: a level, or tracing directives such as "info,schema=debug"
     #[arg(long, env = "LOG", global = true, default_value = "info")]
     pub log: String,
 }
@@ -31,14 +31,14 @@ pub struct TelemetryArgs {
 /// Starts logging. Call it once, before anything else.
 ///
 /// # Errors
-/// The directives of `--log` cannot be read.
+/// The directives of `--log` cannot be parsed.
 pub fn init(args: &TelemetryArgs) -> Result<(), ParseError> {
-    let filter = EnvFilter::builder().parse(format!("{QUIET},{}", args.log))?;
+    let filter = EnvFilter::builder().parse(format!("{DEFAULT_DIRECTIVES},{}", args.log))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        // A log that nobody reads any more, or whose disk is full, is no reason to stop: told on
-        // standard error, it would be a panic of the task that logs.
+        // Where standard error is closed or its disk full, tracing would report that there too,
+        // and the task that logs would panic.
         .log_internal_errors(false);
     match args.log_format {
         LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).init(),

@@ -1,17 +1,15 @@
-//! The flags, which are each service's own by their environment.
-
-/// Defines the flags of a listener's TLS, as `TlsArgs`, for an environment that begins with
-/// `SCHEMA` or the like.
+/// Defines the flags of a listener's TLS as `TlsArgs`; the environment variables begin with the
+/// prefix, such as `SCHEMA`.
 #[macro_export]
-#[rustfmt::skip] // It indents attributes anew each time.
+#[rustfmt::skip] // It indents the attributes further with each run.
 macro_rules! listener_tls_args {
     ($prefix:literal) => {
-        /// TLS where the service listens; without it, everything there is plaintext.
+        /// TLS of the service's listeners; without it they speak plaintext.
         #[derive(Clone, Debug, Default, clap::Args)]
         #[group(skip)]
         pub struct TlsArgs {
-            /// The certificate to show to callers, in PEM, with what stands between it and its
-            /// authority. A file that is replaced is taken within seconds, without a restart.
+            /// Present this certificate chain (PEM, leaf first). A replaced file is reloaded within
+            /// seconds, without a restart
             #[arg(
                 long,
                 env = concat!($prefix, "_TLS_CERT"),
@@ -19,7 +17,7 @@ macro_rules! listener_tls_args {
                 requires = "tls_key"
             )]
             pub tls_cert: Option<std::path::PathBuf>,
-            /// Its private key, in PEM: PKCS#8, SEC1 or RSA, not encrypted.
+            /// Private key of the certificate (PEM: PKCS#8, SEC1 or PKCS#1, not encrypted)
             #[arg(
                 long,
                 env = concat!($prefix, "_TLS_KEY"),
@@ -27,8 +25,7 @@ macro_rules! listener_tls_args {
                 requires = "tls_cert"
             )]
             pub tls_key: Option<std::path::PathBuf>,
-            /// The authorities of client certificates, in PEM: callers must show one that they
-            /// issued.
+            /// Verify client certificates against these authorities (PEM), and require one
             #[arg(
                 long,
                 env = concat!($prefix, "_TLS_CLIENT_CA"),
@@ -36,19 +33,20 @@ macro_rules! listener_tls_args {
                 requires = "tls_cert"
             )]
             pub tls_client_ca: Option<std::path::PathBuf>,
-            /// Whether callers must show one; required, if not said. One that is shown must be
-            /// good either way. A health check from this very machine needs none.
+            /// Require a client certificate of every caller, or accept callers without one. One that
+            /// is presented must be valid either way; health checks from this machine need none
+            /// [default: required]
             #[arg(
                 long,
                 env = concat!($prefix, "_TLS_CLIENT_AUTH"),
-                value_name = "WHETHER",
+                value_name = "MODE",
                 requires = "tls_client_ca"
             )]
             pub tls_client_auth: Option<$crate::macros::ClientAuth>,
         }
 
         impl TlsArgs {
-            /// The files, where TLS is on.
+            /// The certificate files, where TLS is on.
             pub fn files(&self) -> Option<$crate::macros::ListenerFiles> {
                 Some($crate::macros::ListenerFiles {
                     cert: self.tls_cert.clone()?,
@@ -61,17 +59,17 @@ macro_rules! listener_tls_args {
     };
 }
 
-/// Defines the flags of how a service is called over TLS, with the environment's prefix, such as
-/// `SCHEMA`, and the flags', such as `schema-`.
+/// Defines the flags of a client's TLS; the environment variables begin with the first prefix, such
+/// as `SCHEMA`, the flags with the second, such as `schema-`.
 #[macro_export]
-#[rustfmt::skip] // It indents attributes anew each time.
+#[rustfmt::skip] // It indents the attributes further with each run.
 macro_rules! client_tls_args {
     ($name:ident, $prefix:literal, $flag:literal) => {
-        /// How a service is called whose URL is https.
+        /// TLS of calls to an https:// URL.
         #[derive(Clone, Debug, Default, clap::Args)]
         #[group(skip)]
         pub struct $name {
-            /// The authorities that may vouch for it, in PEM; those of this system, if not given.
+            /// Trust the authorities of this file (PEM) rather than those of the system
             #[arg(
                 id = concat!($flag, "tls-ca"),
                 long = concat!($flag, "tls-ca"),
@@ -79,7 +77,7 @@ macro_rules! client_tls_args {
                 value_name = "FILE"
             )]
             pub ca: Option<std::path::PathBuf>,
-            /// The client certificate to show to it, in PEM.
+            /// Present this client certificate chain (PEM)
             #[arg(
                 id = concat!($flag, "tls-client-cert"),
                 long = concat!($flag, "tls-client-cert"),
@@ -88,7 +86,7 @@ macro_rules! client_tls_args {
                 requires = concat!($flag, "tls-client-key")
             )]
             pub cert: Option<std::path::PathBuf>,
-            /// The private key of that, in PEM.
+            /// Private key of the client certificate (PEM)
             #[arg(
                 id = concat!($flag, "tls-client-key"),
                 long = concat!($flag, "tls-client-key"),
@@ -100,7 +98,7 @@ macro_rules! client_tls_args {
         }
 
         impl $name {
-            /// The files.
+            /// The certificate files.
             pub fn files(&self) -> $crate::macros::ClientFiles {
                 $crate::macros::ClientFiles {
                     ca: self.ca.clone(),

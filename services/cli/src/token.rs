@@ -1,4 +1,4 @@
-//! `schema token` and `chat token`: a new token, and the entry that lets it in.
+//! `schema token` and `chat token`: a new token and its entry of the access file.
 
 use std::{
     fs::{self, OpenOptions},
@@ -14,55 +14,55 @@ use access::{FileError, Policy, check_access_file, token_sha256};
 
 use crate::Output;
 
-/// What every token begins with, for those who look for leaked ones.
+/// The prefix of every token, by which scanners find leaked ones.
 const PREFIX: &str = "sgt_";
 
-/// Whose token it is to be.
+/// The flags of `token`.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct TokenArgs {
-    /// The caller's name, as it will stand in logs and in the ledger.
+    /// Name of the caller, as logs and the ledger show it
     pub name: String,
-    /// What the caller may do.
+    /// Role of the caller
     #[arg(long)]
     pub role: String,
-    /// The one type of bot that it may run; with the role bot of the chat service.
+    /// The only type of bot that the caller may run; required with the chat service's role bot
     #[arg(long, value_name = "TYPE")]
     pub bot_type: Option<String>,
-    /// Adds the entry to this file of callers, which is made where there is none. Services that
-    /// read it take it within two seconds.
+    /// Append the entry to this access file, which is created if missing. A running service reloads
+    /// it within two seconds
     #[arg(long, value_name = "FILE")]
     pub append: Option<PathBuf>,
-    /// How the token is printed.
+    /// The format of the output.
     #[command(flatten)]
     pub output: Output,
 }
 
-/// Why there is no token.
+/// Why a token cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The file cannot be read or written.
+    /// The access file cannot be read or written.
     #[error("{path}: {source}")]
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// With this entry, or without it, the file would be of no use.
-    #[error("the file of callers would be refused: {0}")]
+    /// The entry, or what the file already holds, is not valid.
+    #[error("the access file would be invalid: {0}")]
     Refused(#[from] FileError),
     /// Standard output is closed.
-    #[error("the token cannot be written")]
+    #[error("cannot write the token")]
     Output(#[from] io::Error),
 }
 
 impl TokenArgs {
-    /// Makes a token and prints it, once and nowhere else, on standard output. The entry goes to
-    /// the file, or to standard error.
+    /// Creates a token and prints it on standard output; it is kept nowhere. The entry goes to the
+    /// access file, or to standard error.
     ///
     /// # Errors
-    /// The entry would be refused, or cannot be written.
+    /// The entry is not valid, or cannot be written.
     pub fn run(&self, policy: &Policy) -> Result<(), TokenError> {
         let token = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(random::<[u8; 32]>()));
         let sha256 = token_sha256(&token);
@@ -87,7 +87,7 @@ impl TokenArgs {
     }
 
     fn entry(&self, sha256: &str) -> String {
-        // A basic string of TOML's is one of JSON's, for all that a name may hold.
+        // A JSON string is a valid basic string of TOML for every name that is permitted.
         let quoted = |text: &str| json!(text).to_string();
         let mut entry = format!("[[caller]]\nname = {}\n", quoted(&self.name));
         entry += &format!("role = {}\n", quoted(&self.role));
@@ -97,7 +97,7 @@ impl TokenArgs {
         entry + &format!("sha256 = \"{sha256}\"\n")
     }
 
-    /// Nothing is written that would be refused.
+    /// Checks the whole file with the entry before it writes.
     fn append(&self, entry: &str, policy: &Policy) -> Result<(), TokenError> {
         let Some(path) = &self.append else { return Ok(()) };
         let failed = |source| TokenError::File { path: path.clone(), source };
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_added_and_a_bad_one_changes_nothing() {
+    fn entries_are_appended_and_an_invalid_one_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("access.toml");
         for (name, role) in [("an \"odd\" \\ näme", "reader"), ("b", "bot")] {

@@ -5,13 +5,14 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use api::schema::v1::Dependent;
 use tonic::{
     Request, Status,
-    transport::{Channel, Endpoint},
+    transport::{self, Channel, Endpoint},
 };
 
 use crate::{
-    Gate, Inner, Mode,
-    decide::{Cause, Requirements},
+    decide::{Cause, Mode, Requirements},
+    gate::Gate,
     health::HealthPublisher,
+    inner::Inner,
     message,
     proof::{HostProof, HostProofs, ProofError},
     schema_client::{CallInterceptor, SchemaClient},
@@ -38,8 +39,23 @@ pub struct Builder {
     proofs: HostProofs,
 }
 
+impl Gate {
+    /// Starts to build a gate for `service`, such as `chat`, with the schema service at `endpoint`,
+    /// such as `http://127.0.0.1:50051`.
+    ///
+    /// # Errors
+    /// The endpoint is not a URL.
+    pub fn builder<E>(service: &str, endpoint: E) -> Result<Builder, transport::Error>
+    where
+        E: TryInto<Endpoint>,
+        E::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        Ok(Builder::new(service, Endpoint::new(endpoint)?))
+    }
+}
+
 impl Builder {
-    pub(crate) fn new(service: &str, endpoint: Endpoint) -> Self {
+    fn new(service: &str, endpoint: Endpoint) -> Self {
         let dependent = Dependent {
             service: service.into(),
             instance: uuid::Uuid::now_v7().to_string(),

@@ -6,7 +6,18 @@ use std::time::Duration;
 use api::schema::v1::SchemaState;
 use tokio::time::Instant;
 
-use crate::{Mode, view::SchemaView};
+use crate::view::SchemaView;
+
+/// What a gate needs of the schema. Pending revisions close no gate in either mode.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Mode {
+    /// To open: the schema is at head. To open and to stay open: the built-with revision is
+    /// applied.
+    #[default]
+    Head,
+    /// To open and to stay open: the required revision is applied.
+    Required,
+}
 
 /// What a build needs of the schema.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use api::gate::v1::Proof;
 use tokio::time::Instant;
 
 use crate::{
-    Inner,
     decide::{Verdict, decide},
+    inner::Inner,
     message,
     refusal::Refusal,
     view::SchemaView,

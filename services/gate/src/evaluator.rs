@@ -6,7 +6,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Inner, evaluation::Evaluation, schema_client::CALL_TIMEOUT, state::Phase, view::SchemaView,
+    evaluation::Evaluation, inner::Inner, schema_client::CALL_TIMEOUT, state::Phase,
+    view::SchemaView,
 };
 
 const STALE_WARNING_INTERVAL: Duration = Duration::from_secs(60);

@@ -78,7 +78,7 @@ impl HealthPublisher {
     }
 
     /// Publishes NOT_SERVING for good; returns when enough probes have read it, or after `limit`.
-    /// Returns immediately where there is no prober.
+    /// Returns immediately without a prober.
     pub(crate) async fn announce_shutdown(&self, limit: Duration) {
         let mut probes = self.probes.subscribe();
         let before = *probes.borrow();

@@ -133,7 +133,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::Mode;
+    use crate::decide::Mode;
 
     fn requirements(mode: Mode) -> Requirements {
         Requirements {

@@ -10,7 +10,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{Gate, Inner};
+use crate::{gate::Gate, inner::Inner};
 
 impl Gate {
     /// Adds the gate's metrics to a registry.

@@ -7,7 +7,7 @@ use api::gate::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::{Inner, evaluation::SCHEMA_PROOF, proof::HostProof};
+use crate::{evaluation::SCHEMA_PROOF, inner::Inner, proof::HostProof};
 
 /// Answers from the gate's memory, without a call to the schema service.
 #[derive(Debug)]

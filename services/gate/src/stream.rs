@@ -9,7 +9,7 @@ use futures_util::{
 };
 use tonic::Status;
 
-use crate::{Gate, state::State};
+use crate::{gate::Gate, state::State};
 
 impl Gate {
     /// The stream for as long as the gate is open, then the refusal that calls get. For responses

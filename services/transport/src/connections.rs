@@ -1,4 +1,5 @@
-//! Connections before anything is called on them: how many there may be, and how soon they speak.
+//! Connections before a call is made on them: how many a listener holds, and how soon they must send
+//! their first bytes.
 
 use std::{
     future::{Future as _, ready},
@@ -16,77 +17,78 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, Sleep, sleep},
+    time::{Sleep, sleep},
 };
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use crate::budget::{Outbox, Shared};
+use crate::{
+    budget::{ListenerBudget, ResponseBudget},
+    log_throttle::LogThrottle,
+};
 
-/// Connections to one listener, at most. Each costs a file and some KiB; what is over is hung up.
-const MOST: usize = 10_000;
+/// Each connection costs a file descriptor and some KiB.
+const MAX_CONNECTIONS: usize = 10_000;
+/// How long a connection may take to send its preface: HTTP/2's keep-alive begins after it.
+const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause after accepting failed, as it does where file descriptors run out.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// How long a connection may take for its first bytes: keep-alive asks only those who spoke.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The length of the client's preface of HTTP/2.
+pub(crate) const HTTP2_PREFACE: usize = 24;
+/// The length of the shortest request line of HTTP/1, by which metrics may be scraped.
+pub(crate) const HTTP1_PREFACE: usize = "GET / HTTP/1.0".len();
 
-/// How long nobody is accepted after accepting failed, as it does where files run out.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// How often it is told that there are too many.
-const TOLD: Duration = Duration::from_secs(1);
-
-/// The bytes with which a client begins to speak HTTP/2: the whole of its preface.
-pub(crate) const HTTP2: usize = 24;
-/// The same of HTTP/1, which may be scraped by: the least of all requests' lines.
-pub(crate) const HTTP1: usize = "GET / HTTP/1.0".len();
-
-/// The connections of a listener, for ever.
-pub(crate) fn plain(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> + Send {
+/// The connections of a listener, without end.
+pub(crate) fn plaintext(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> + Send {
     stream::unfold(listener, async |listener| {
         let connection = accept(&listener).await;
         Some((Ok(connection), listener))
     })
 }
 
-/// The next connection, however often accepting fails.
+/// Accepts the next connection, however often accepting fails.
 pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((connection, _)) => {
-                // Only to answer sooner.
+                // Without it responses are merely later.
                 let _ = connection.set_nodelay(true);
                 return connection;
             }
             Err(error) => {
-                tracing::warn!("a connection cannot be accepted: {error}");
-                sleep(PAUSE).await;
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
 }
 
-/// Those for whom there is room, which must begin with so many bytes in time.
-pub(crate) fn bounded<IO: Send>(
+/// Holds connections to the connection limit, and each to the time within which `preface_bytes`
+/// must arrive; gives each its response budget.
+pub(crate) fn limited<IO: Send>(
     incoming: impl Stream<Item = io::Result<IO>> + Send,
-    begin: usize,
+    preface_bytes: usize,
 ) -> impl Stream<Item = io::Result<Connection<IO>>> + Send {
-    let room = Arc::new(Semaphore::new(MOST));
-    let outboxes = Shared::new();
-    let mut told: Option<Instant> = None;
+    let free_slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let budget = ListenerBudget::new();
+    let rejections = LogThrottle::default();
     incoming.filter_map(move |connection| {
-        ready(match (connection, Arc::clone(&room).try_acquire_owned()) {
+        ready(match (connection, Arc::clone(&free_slots).try_acquire_owned()) {
             (Err(error), _) => Some(Err(error)),
-            (Ok(io), Ok(place)) => Some(Ok(Connection {
+            (Ok(io), Ok(slot)) => Some(Ok(Connection {
                 io,
-                left: begin,
-                patience: Some(Box::pin(sleep(PATIENCE))),
-                outbox: Outbox::of(&outboxes),
-                _place: place,
+                preface_left: preface_bytes,
+                preface_timeout: Some(Box::pin(sleep(PREFACE_TIMEOUT))),
+                budget: ResponseBudget::new(Arc::clone(&budget)),
+                _slot: slot,
             })),
             (Ok(_), Err(_)) => {
-                if told.is_none_or(|told| told.elapsed() >= TOLD) {
-                    tracing::warn!("there are {MOST} connections; further ones are hung up");
-                    told = Some(Instant::now());
+                if rejections.admit() {
+                    tracing::warn!(
+                        limit = MAX_CONNECTIONS,
+                        "connection limit reached; rejecting new connections"
+                    );
                 }
                 None
             }
@@ -94,52 +96,55 @@ pub(crate) fn bounded<IO: Send>(
     })
 }
 
-/// A connection that has a place, until it is dropped.
+/// A connection that counts against the connection limit until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Connection<IO> {
     io: IO,
-    /// Bytes that are still to come before it has begun to speak, and how long they may take.
-    left: usize,
-    patience: Option<Pin<Box<Sleep>>>,
-    outbox: Arc<Outbox>,
-    _place: OwnedSemaphorePermit,
+    preface_left: usize,
+    preface_timeout: Option<Pin<Box<Sleep>>>,
+    budget: Arc<ResponseBudget>,
+    _slot: OwnedSemaphorePermit,
 }
 
 impl<IO: Connected> Connected for Connection<IO> {
-    type ConnectInfo = Known<IO::ConnectInfo>;
+    type ConnectInfo = ConnectionInfo<IO::ConnectInfo>;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        Known { io: self.io.connect_info(), outbox: Arc::clone(&self.outbox) }
+        ConnectionInfo { io: self.io.connect_info(), budget: Arc::clone(&self.budget) }
     }
 }
 
-/// What each call knows of its connection.
+/// What each call's extensions hold of its connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Known<I> {
+pub(crate) struct ConnectionInfo<I> {
     io: I,
-    outbox: Arc<Outbox>,
+    budget: Arc<ResponseBudget>,
 }
 
-/// tonic's name of it is behind a feature that brings its own TLS.
-type TlsInfo = <TlsStream<TcpStream> as Connected>::ConnectInfo;
-type Plain = Known<TcpConnectInfo>;
-type Secure = Known<TlsInfo>;
+/// tonic's alias for it needs a feature that adds tonic's own TLS.
+type TlsConnectInfo = <TlsStream<TcpStream> as Connected>::ConnectInfo;
 
-/// The connection of a call, if it came over TLS.
-pub(crate) fn secure(extensions: &Extensions) -> Option<&TlsInfo> {
-    extensions.get::<Secure>().map(|known| &known.io)
+/// The TLS connection of a call, if it came over TLS.
+pub(crate) fn tls_info(extensions: &Extensions) -> Option<&TlsConnectInfo> {
+    extensions.get::<ConnectionInfo<TlsConnectInfo>>().map(|info| &info.io)
 }
 
-/// Where a call comes from, over TLS or not.
+fn plaintext_info(extensions: &Extensions) -> Option<&ConnectionInfo<TcpConnectInfo>> {
+    extensions.get()
+}
+
+/// The address that a call comes from.
 pub(crate) fn peer_address(extensions: &Extensions) -> Option<SocketAddr> {
-    let plain = || extensions.get::<Plain>().map(|known| &known.io);
-    secure(extensions).map(|info| info.get_ref()).or_else(plain)?.remote_addr()
+    match tls_info(extensions) {
+        Some(info) => info.get_ref().remote_addr(),
+        None => plaintext_info(extensions)?.io.remote_addr(),
+    }
 }
 
-/// Where the answer to a call waits.
-pub(crate) fn outbox(extensions: &Extensions) -> Option<Arc<Outbox>> {
-    let plain = || extensions.get::<Plain>().map(|known| &known.outbox);
-    extensions.get::<Secure>().map(|known| &known.outbox).or_else(plain).map(Arc::clone)
+/// The response budget of a call's connection.
+pub(crate) fn response_budget(extensions: &Extensions) -> Option<Arc<ResponseBudget>> {
+    let over_tls = extensions.get::<ConnectionInfo<TlsConnectInfo>>().map(|info| &info.budget);
+    over_tls.or_else(|| plaintext_info(extensions).map(|info| &info.budget)).map(Arc::clone)
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
@@ -148,24 +153,24 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Connection<IO> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // What keep-alive has answered comes by every few seconds.
-        if self.outbox.is_stuck() {
-            let waiting = self.outbox.waiting();
-            tracing::warn!("a connection does not read {waiting} bytes of answers; it is hung up");
+        // Answers to keep-alive pings bring every connection here every few seconds.
+        if self.budget.is_stalled() {
+            let unread_bytes = self.budget.unread_bytes();
+            tracing::warn!(unread_bytes, "closing a connection that does not read its responses");
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        let Some(patience) = &mut self.patience else {
+        let Some(timeout) = &mut self.preface_timeout else {
             return Pin::new(&mut self.io).poll_read(cx, buf);
         };
-        if patience.as_mut().poll(cx).is_ready() {
-            tracing::debug!("a connection said nothing within {PATIENCE:?}; it is hung up");
+        if timeout.as_mut().poll(cx).is_ready() {
+            tracing::debug!(timeout = ?PREFACE_TIMEOUT, "closing a connection without a request");
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
-        self.left = self.left.saturating_sub(buf.filled().len() - before);
-        if self.left == 0 {
-            self.patience = None;
+        self.preface_left = self.preface_left.saturating_sub(buf.filled().len() - before);
+        if self.preface_left == 0 {
+            self.preface_timeout = None;
         }
         read
     }

@@ -1,31 +1,29 @@
-//! Nobody opens a service to others by mistake.
-
 use std::net::SocketAddr;
 
 use access::Admission;
 
 use crate::tls::ListenerTls;
 
-/// Others than this machine could call, and nothing says who may.
+/// Other machines could call a service, and it has no access file.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "{address} is not the loopback, and whoever reaches it could call: \
-     say who may, --access-file FILE ({prefix}_ACCESS_FILE), \
-     or let anyone, --allow-anyone ({prefix}_ALLOW_ANYONE=true)"
+    "refusing to listen on {address}, which other machines can reach, without an access file: \
+     pass --access-file FILE ({prefix}_ACCESS_FILE), \
+     or admit every caller with --allow-anyone ({prefix}_ALLOW_ANYONE=true)"
 )]
 pub struct Exposed {
-    /// Where it was to listen.
+    /// The address to listen on.
     pub address: SocketAddr,
-    /// How the variables begin, such as `SCHEMA`.
+    /// The prefix of the service's environment variables, such as `SCHEMA`.
     pub prefix: String,
 }
 
-/// Checks where a service, such as `schema`, is about to listen, and says in the log what others
-/// can do there.
+/// Checks the address that a service, such as `schema`, is about to listen on, and warns of what
+/// other machines could do there.
 ///
 /// # Errors
-/// It is beyond the loopback, with no file of callers, and nobody said that this is meant. That
-/// callers must have a certificate is not enough: each of them could do everything.
+/// The address is not the loopback's, there is no access file, and `allow_anyone` is off. Client
+/// certificates alone do not suffice: each of their holders could call everything.
 pub fn check_exposure(
     service: &str,
     address: SocketAddr,
@@ -37,17 +35,19 @@ pub fn check_exposure(
     }
     let Admission { access, allow_anyone } = admission;
     match (access, tls) {
-        (Some(_), None) => tracing::warn!(
-            "tokens come to {address} in clear: whoever sees the traffic can use them"
-        ),
+        (Some(_), None) => {
+            tracing::warn!(%address, "callers send their tokens in plaintext; set up TLS");
+        }
         (Some(_), Some(_)) => {}
         (None, _) if !allow_anyone => {
             return Err(Exposed { address, prefix: service.to_uppercase() });
         }
         (None, Some(tls)) if tls.requires_client_certificate() => tracing::warn!(
-            "anyone with a certificate of --tls-client-ca who reaches {address} may call everything"
+            %address, "no access file: every holder of a client certificate may call everything"
         ),
-        (None, _) => tracing::warn!("anyone who reaches {address} may call everything"),
+        (None, _) => {
+            tracing::warn!(%address, "no access file: every caller may call everything");
+        }
     }
     Ok(())
 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beyond_the_loopback_somebody_must_have_said_so() {
+    fn beyond_the_loopback_an_access_file_or_allow_anyone_is_required() {
         let check = |address: &str, allow_anyone| {
             let admission = Admission { access: None, allow_anyone };
             check_exposure("schema", address.parse().unwrap(), None, &admission)

@@ -1,52 +1,52 @@
-//! A service's question to itself, `schema health` or `chat health`: a container's health check
-//! that needs no shell and no other program in the image.
+//! The health check by which a service asks itself, `schema health` or `chat health`: a container's
+//! probe that needs neither a shell nor another program in the image.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
+use tls::Connector;
 use tokio::time::timeout;
 use tonic::{Status, transport::Endpoint};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
-
-use tls::Connector;
 use wire::status_message;
 
-/// How long the answer may take: a probe has a second, and its process must start in it too.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// How long the answer may take: a container's probe has a second, process start included.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why a server is not healthy.
 #[derive(Debug, thiserror::Error)]
 pub enum Unhealthy {
-    /// Nothing listens there, or it speaks something else.
+    /// The connection failed.
     #[error("{0} cannot be reached")]
     Unreachable(SocketAddr, #[source] tonic::transport::Error),
-    /// It refused to say.
+    /// The server refused the check.
     #[error("{} ({:?})", status_message(.0), .0.code())]
     Refused(Status),
-    /// It said so.
+    /// The server reports another status than SERVING.
     #[error("{}", .0.as_str_name())]
     NotServing(ServingStatus),
-    /// It said nothing.
-    #[error("no answer within {PATIENCE:?}")]
-    Silent,
+    /// The server did not answer in time.
+    #[error("no answer within {RESPONSE_TIMEOUT:?}")]
+    TimedOut,
 }
 
-/// Asks the server that listens on `listen` whether it serves, for half a second at most.
+/// Checks whether the server that listens on `listen` reports SERVING, for half a second at most.
 ///
-/// Where it speaks TLS, its certificate is not looked at: it is asked on this very machine and told
-/// nothing. So a certificate that was just replaced, or a new one that is of no use, fails no check.
+/// Over TLS its certificate is not verified: the check stays on this machine and sends nothing
+/// secret, and a certificate that expired or was just replaced must not fail it.
 ///
 /// # Errors
-/// It does not, or does not say so in time.
+/// It does not report SERVING, or not in time.
 pub async fn check(listen: SocketAddr, tls: bool, service: &str) -> Result<(), Unhealthy> {
-    timeout(PATIENCE, ask(reachable(listen), tls, service)).await.unwrap_or(Err(Unhealthy::Silent))
+    let request = request_status(reachable(listen), tls, service);
+    timeout(RESPONSE_TIMEOUT, request).await.unwrap_or(Err(Unhealthy::TimedOut))
 }
 
-async fn ask(address: SocketAddr, tls: bool, service: &str) -> Result<(), Unhealthy> {
+async fn request_status(address: SocketAddr, tls: bool, service: &str) -> Result<(), Unhealthy> {
     let unreachable = |error| Unhealthy::Unreachable(address, error);
     let scheme = if tls { "https" } else { "http" };
     let endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).map_err(unreachable)?;
@@ -60,7 +60,7 @@ async fn ask(address: SocketAddr, tls: bool, service: &str) -> Result<(), Unheal
     }
 }
 
-/// A server that listens on every address is asked on the loopback's.
+/// The loopback, for a server that listens on every address.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_server_says_of_itself() {
+    async fn a_server_reports_its_own_status() {
         let (listener, address) = loopback().await;
         let (reporter, service) = tonic_health::server::health_reporter();
         tokio::spawn(serve(listener, Routes::new(service), Exporter::default(), pending()));
@@ -102,12 +102,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_is_away_or_hangs_is_not_healthy() {
+    async fn a_server_that_is_down_or_hangs_is_not_healthy() {
         let (listener, address) = loopback().await;
-        let silent = check(address, false, "").await.unwrap_err();
-        assert!(matches!(silent, Unhealthy::Silent), "{silent:?}");
+        let hanging = check(address, false, "").await.unwrap_err();
+        assert!(matches!(hanging, Unhealthy::TimedOut), "{hanging:?}");
         drop(listener);
-        let away = check(address, false, "").await.unwrap_err();
-        assert!(matches!(away, Unhealthy::Unreachable(..)), "{away:?}");
+        let down = check(address, false, "").await.unwrap_err();
+        assert!(matches!(down, Unhealthy::Unreachable(..)), "{down:?}");
     }
 }

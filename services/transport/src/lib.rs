@@ -3,11 +3,13 @@
 //! check by which a service asks itself.
 
 mod budget;
+mod budget_layer;
 mod connections;
 mod decode_errors;
 mod exposure;
 pub mod health;
 mod listeners;
+mod log_throttle;
 pub mod metrics;
 mod reflection;
 mod server;

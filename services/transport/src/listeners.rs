@@ -14,23 +14,22 @@ use crate::{
 /// The sockets of a service.
 #[derive(Debug)]
 pub struct Listeners {
-    /// Where it is called.
+    /// The listener of rpcs.
     pub rpc: TcpListener,
-    /// Where it is scraped, if it is.
+    /// The listener of scrapes.
     pub metrics: Option<TcpListener>,
-    /// What both show to those who connect; plaintext, if nothing.
+    /// The certificates of both listeners; without them both speak plaintext.
     pub tls: Option<ListenerTls>,
-    /// Who may call, and what; anyone everything, if nothing.
+    /// The callers and their roles; without them every caller may call everything.
     pub access: Option<Access>,
 }
 
 impl Listeners {
-    /// Reads the certificates and binds them all, or says which file is of no use and which
-    /// address could not be bound; then tells where they are.
+    /// Reads the certificates, binds the addresses and announces them.
     ///
     /// # Errors
-    /// A file is of no use; an address is in use, or is none of this machine's; or standard output
-    /// is closed; or others than this machine could call, and nothing says who may.
+    /// A certificate file cannot be used, an address cannot be bound, standard output is closed, or
+    /// the service would be exposed without an access file.
     pub async fn bind(
         service: &str,
         rpc: SocketAddr,
@@ -39,11 +38,12 @@ impl Listeners {
         admission: Admission,
     ) -> io::Result<Self> {
         let tls = tls.map(ListenerTls::load).transpose().map_err(io::Error::other)?;
-        let beyond = !rpc.ip().is_loopback() || metrics.is_some_and(|at| !at.ip().is_loopback());
-        if beyond && tls.as_ref().is_some_and(ListenerTls::is_for_development) {
+        let is_exposed =
+            !rpc.ip().is_loopback() || metrics.is_some_and(|address| !address.ip().is_loopback());
+        if is_exposed && tls.as_ref().is_some_and(ListenerTls::is_for_development) {
             tracing::warn!(
-                "the certificate is one of `schema certs`, for development only, and others than \
-                 this machine can connect"
+                "the TLS certificate was made by `schema certs` for development, and other \
+                 machines can connect"
             );
         }
         check_exposure(service, rpc, tls.as_ref(), &admission).map_err(io::Error::other)?;
@@ -66,18 +66,18 @@ impl From<TcpListener> for Listeners {
     }
 }
 
-/// Binds an address, or says which one could not be.
+/// Binds an address.
 ///
 /// # Errors
-/// The address is in use, or is none of this machine's.
+/// It cannot be bound; the error names it.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
     })
 }
 
-/// Tells whoever started the process where a service can be called: one line on standard output,
-/// for scripts and tests that asked for port 0.
+/// Prints the address of a listener on standard output: scripts and tests that ask for port 0 read
+/// it there.
 ///
 /// # Errors
 /// Standard output is closed.

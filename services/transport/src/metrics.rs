@@ -1,5 +1,5 @@
-//! Metrics for Prometheus: a registry behind `GET /metrics`, on a port of its own, so that what
-//! scrapes need not speak gRPC nor pass a gate; and how long each rpc takes.
+//! Metrics for Prometheus: a registry behind `GET /metrics`, on a listener of its own, so that a
+//! scrape needs neither gRPC nor an open gate; and the durations of rpcs.
 
 mod rpcs;
 
@@ -17,20 +17,19 @@ use tonic::{
 use tower::service_fn;
 
 use crate::{
-    connections,
+    connections::{self, HTTP1_PREFACE},
     tls::{self, ListenerTls, Purpose},
 };
 
 pub use prometheus_client::registry::Registry;
-pub use rpcs::{Rpcs, Timed};
+pub use rpcs::{RpcMetrics, RpcMetricsLayer};
 
-/// Says that the body is OpenMetrics, which Prometheus asks for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What a scrape reads, and what is done before it.
+/// The metrics that a scrape returns, and what refreshes them.
 #[derive(Default)]
 pub struct Exporter {
-    /// What it reads.
+    /// The metrics.
     pub registry: Registry,
     refresh: Option<Refresh>,
 }
@@ -38,7 +37,7 @@ pub struct Exporter {
 type Refresh = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl Exporter {
-    /// Awaits this before each scrape, for what is looked up rather than counted.
+    /// Awaits `refresh` before each scrape, for values that are read rather than counted.
     #[must_use]
     pub fn refreshed_by<F, Fut>(self, refresh: F) -> Self
     where
@@ -52,7 +51,7 @@ impl Exporter {
         if let Some(refresh) = &self.refresh {
             refresh().await;
         }
-        scraped(&self.registry)
+        encode(&self.registry)
     }
 }
 
@@ -68,7 +67,7 @@ impl fmt::Debug for Exporter {
     }
 }
 
-/// Serves scrapes until `stopping`.
+/// Serves scrapes until `shutdown`.
 ///
 /// # Errors
 /// The listener fails.
@@ -76,7 +75,7 @@ pub async fn serve(
     listener: TcpListener,
     tls: Option<ListenerTls>,
     exporter: impl Into<Exporter>,
-    stopping: impl Future<Output = ()>,
+    shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let exporter = Arc::new(exporter.into());
     let scrape = service_fn(move |_: Request<AxumBody>| {
@@ -88,31 +87,31 @@ pub async fn serve(
     match tls {
         Some(tls) => {
             let incoming = tls::incoming(listener, tls, Purpose::Metrics);
-            let incoming = connections::bounded(incoming, connections::HTTP1);
-            server.serve_with_incoming_shutdown(incoming, stopping).await
+            let incoming = connections::limited(incoming, HTTP1_PREFACE);
+            server.serve_with_incoming_shutdown(incoming, shutdown).await
         }
         None => {
-            let incoming = connections::bounded(connections::plain(listener), connections::HTTP1);
-            server.serve_with_incoming_shutdown(incoming, stopping).await
+            let incoming = connections::limited(connections::plaintext(listener), HTTP1_PREFACE);
+            server.serve_with_incoming_shutdown(incoming, shutdown).await
         }
     }
 }
 
-fn scraped(registry: &Registry) -> Response<Body> {
+fn encode(registry: &Registry) -> Response<Body> {
     let mut text = String::new();
     match text::encode(&mut text, registry) {
         Ok(()) => {
-            let mut answer = Response::new(Body::new(text));
-            answer
+            let mut response = Response::new(Body::new(text));
+            response
                 .headers_mut()
                 .insert(header::CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS));
-            answer
+            response
         }
         Err(error) => {
-            tracing::error!("metrics cannot be written: {error}");
-            let mut answer = Response::new(Body::default());
-            *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            answer
+            tracing::error!(%error, "cannot encode the metrics");
+            let mut response = Response::new(Body::default());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
         }
     }
 }
@@ -135,11 +134,11 @@ mod tests {
         let request =
             format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
         socket.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await.unwrap();
+        let mut response = String::new();
+        socket.read_to_string(&mut response).await.unwrap();
         drop(stop);
         serving.await.unwrap().unwrap();
-        answer
+        response
     }
 
     #[tokio::test]
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn anything_else_is_not_there() {
+    async fn other_paths_are_not_found() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let answer = get("/", listener, Registry::default()).await;
         assert!(!answer.contains("# EOF"), "{answer}");

@@ -1,16 +1,16 @@
 use tonic::service::RoutesBuilder;
 
-/// Whether a service tells its contract to those who ask.
+/// Whether a service answers reflection.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 pub enum Reflection {
-    /// To every caller who is let in.
+    /// Every admitted caller may read the contract.
     #[default]
     On,
-    /// To nobody.
+    /// The reflection services are absent.
     Off,
 }
 
-/// Adds reflection, where it is on: as v1, and as the v1alpha that older clients ask for.
+/// Adds reflection where it is on: v1, and v1alpha for older clients.
 ///
 /// # Errors
 /// The descriptors cannot be read.
@@ -25,7 +25,7 @@ pub fn add_reflection(
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(api::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            // So that clients can read the details of an error.
+            // Clients decode the details of errors with these.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     routes.add_service(builder().build_v1()?);

@@ -1,4 +1,4 @@
-//! The life of a server: a socket that the caller owns, reflection, and an end in good order.
+//! The life of a server: it serves until its shutdown is requested, then drains.
 
 use std::{
     convert::Infallible,
@@ -7,30 +7,47 @@ use std::{
     time::Duration,
 };
 
+use access::{Access, AdmissionLayer, PeerLookup};
 use futures_util::future::Either;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
 
-use access::{Access, AdmissionLayer, PeerLookup};
-
 use crate::{
     Listeners,
-    budget::ResponseBudgetLayer,
+    budget_layer::ResponseBudgetLayer,
     connections,
     decode_errors::DecodeErrorLayer,
-    metrics::{self, Exporter, Rpcs, Timed},
+    metrics::{self, Exporter, RpcMetrics, RpcMetricsLayer},
     tls::{self, ClientCertificateLayer, ListenerTls, Purpose},
 };
+
+/// How long calls in progress may go on once shutdown is requested.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The keep-alive's ping interval, and the time to answer one: a peer that vanished is noticed after
+/// their sum.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+const KIB: u32 = 1024;
+/// Calls at once on a connection. A client waits with further ones; tonic has no limit of its own.
+const MAX_STREAMS: u32 = 4_096;
+/// Calls that were reset before they were accepted (rapid reset, CVE-2023-44487), and errors in the
+/// protocol; beyond them the connection is closed with ENHANCE_YOUR_CALM.
+const MAX_PENDING_RESETS: usize = 20;
+const MAX_PROTOCOL_ERRORS: usize = 1_024;
+/// A token, a deadline and a trace take some hundred bytes.
+const MAX_HEADER_BYTES: u32 = 16 * KIB;
+const MAX_FRAME_BYTES: u32 = 16 * KIB;
+/// Bytes of requests that are received and not yet read: of a call, and of a connection.
+const MAX_UNREAD_REQUEST_BYTES: u32 = KIB * KIB;
 
 const PEER: PeerLookup =
     PeerLookup { address: connections::peer_address, certificate_name: tls::peer_name };
 
-/// How long calls in hand may go on after the end was asked for.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// Serves until `stopping`, then lets calls in hand finish, for ten seconds at most. Where it is
-/// scraped, how long calls take is told beside what the exporter tells.
+/// Serves until `shutdown`, then lets calls in progress finish for up to ten seconds. Where metrics
+/// are scraped, the durations of rpcs are among them.
 ///
 /// # Errors
 /// The listener fails.
@@ -38,61 +55,50 @@ pub async fn serve(
     listeners: impl Into<Listeners>,
     routes: Routes,
     exporter: impl Into<Exporter>,
-    stopping: impl Future<Output = ()>,
+    shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let Listeners { rpc, metrics, tls, access } = listeners.into();
     let mut exporter = exporter.into();
-    let rpcs = metrics.is_some().then(Rpcs::new);
-    if let Some(rpcs) = &rpcs {
-        rpcs.register(&mut exporter.registry);
+    let rpc_metrics = metrics.is_some().then(RpcMetrics::new);
+    if let Some(rpc_metrics) = &rpc_metrics {
+        rpc_metrics.register(&mut exporter.registry);
     }
     tokio::select! {
-        ended = answer(rpc, tls.clone(), access.clone(), routes, rpcs, stopping) => ended,
-        never = export(metrics, tls.clone(), exporter) => match never {},
-        never = forever(tls.as_ref().map(ListenerTls::follow)) => match never {},
-        never = forever(access.as_ref().map(Access::follow)) => match never {},
+        ended = serve_rpcs(rpc, tls.clone(), access.clone(), routes, rpc_metrics, shutdown) => ended,
+        never = serve_metrics(metrics, tls.clone(), exporter) => match never {},
+        never = run_if_any(tls.as_ref().map(ListenerTls::reload)) => match never {},
+        never = run_if_any(access.as_ref().map(Access::reload)) => match never {},
     }
 }
 
-/// A server on which one connection may ask for so much and no more: what hyper, h2 and tonic do
-/// unasked differs between their versions.
-fn bounded_server() -> Server {
-    const KIB: u32 = 1024;
+/// Sets every limit of a connection: the defaults of hyper, h2 and tonic differ between versions.
+fn limited_server() -> Server {
     Server::builder()
-        // A peer that vanished without a word is noticed after ten seconds, and what it held here
-        // is let go.
-        .http2_keepalive_interval(Some(Duration::from_secs(5)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
-        // Calls on one connection; further ones are refused before anything is done for them, and
-        // a client waits with them. tonic's own limit is none.
-        .max_concurrent_streams(4_096)
-        // Calls that were taken back before anybody looked at them (rapid reset), and errors in
-        // the protocol: the connection is cut with ENHANCE_YOUR_CALM.
-        .http2_max_pending_accept_reset_streams(Some(20))
-        .http2_max_local_error_reset_streams(Some(1_024))
-        // Headers without end: a token, a deadline and a trace take some hundred bytes.
-        .http2_max_header_list_size(16 * KIB)
-        .max_frame_size(16 * KIB)
-        // What lies here unread, of one call and of all calls on a connection.
-        .initial_stream_window_size(KIB * KIB)
-        .initial_connection_window_size(KIB * KIB)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_max_pending_accept_reset_streams(Some(MAX_PENDING_RESETS))
+        .http2_max_local_error_reset_streams(Some(MAX_PROTOCOL_ERRORS))
+        .http2_max_header_list_size(MAX_HEADER_BYTES)
+        .max_frame_size(MAX_FRAME_BYTES)
+        .initial_stream_window_size(MAX_UNREAD_REQUEST_BYTES)
+        .initial_connection_window_size(MAX_UNREAD_REQUEST_BYTES)
 }
 
-async fn answer(
+async fn serve_rpcs(
     listener: TcpListener,
     tls: Option<ListenerTls>,
     access: Option<Access>,
     routes: Routes,
-    rpcs: Option<Rpcs>,
-    stopping: impl Future<Output = ()>,
+    rpc_metrics: Option<RpcMetrics>,
+    shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let draining = CancellationToken::new();
-    let client_certificate_required =
-        tls.as_ref().is_some_and(ListenerTls::requires_client_certificate);
-    let server = bounded_server()
-        .layer(Timed::by(rpcs))
+    let is_required = tls.as_ref().is_some_and(ListenerTls::requires_client_certificate);
+    let server = limited_server()
+        .layer(RpcMetricsLayer::new(rpc_metrics))
         .layer(ResponseBudgetLayer)
-        .layer(ClientCertificateLayer { is_required: client_certificate_required })
+        .layer(ClientCertificateLayer { is_required })
         .layer(AdmissionLayer::new(access, PEER))
         .layer(DecodeErrorLayer)
         .add_routes(routes);
@@ -100,28 +106,29 @@ async fn answer(
     let server = match tls {
         Some(tls) => {
             let incoming = tls::incoming(listener, tls, Purpose::Rpc);
-            let incoming = connections::bounded(incoming, connections::HTTP2);
+            let incoming = connections::limited(incoming, connections::HTTP2_PREFACE);
             Either::Left(server.serve_with_incoming_shutdown(incoming, drained))
         }
         None => {
-            let incoming = connections::plain(listener);
-            let incoming = connections::bounded(incoming, connections::HTTP2);
+            let incoming = connections::plaintext(listener);
+            let incoming = connections::limited(incoming, connections::HTTP2_PREFACE);
             Either::Right(server.serve_with_incoming_shutdown(incoming, drained))
         }
     };
     let mut server = pin!(server);
     tokio::select! {
         ended = &mut server => return ended,
-        () = stopping => draining.cancel(),
+        () = shutdown => draining.cancel(),
     }
-    tokio::time::timeout(GRACE, server).await.unwrap_or_else(|_| {
-        tracing::warn!("calls were still open after {GRACE:?}; they are cut");
+    tokio::time::timeout(DRAIN_TIMEOUT, server).await.unwrap_or_else(|_| {
+        tracing::warn!(timeout = ?DRAIN_TIMEOUT, "drain timed out; cancelling calls in progress");
         Ok(())
     })
 }
 
-/// Answers scrapes for as long as the calls are answered: the end in good order can be watched.
-async fn export(
+/// Serves scrapes for as long as rpcs are served, so that the drain can be observed. A failure of
+/// this listener refuses no rpc.
+async fn serve_metrics(
     listener: Option<TcpListener>,
     tls: Option<ListenerTls>,
     exporter: Exporter,
@@ -129,14 +136,12 @@ async fn export(
     if let Some(listener) = listener
         && let Err(error) = metrics::serve(listener, tls, exporter, pending()).await
     {
-        // Nobody is refused a call because nobody counts it.
-        tracing::error!("the metrics are served no more: {error}");
+        tracing::error!(%error, "the metrics listener failed");
     }
     pending().await
 }
 
-/// What goes on for as long as there are calls, where there is such a thing.
-async fn forever(task: Option<impl Future<Output = Infallible>>) -> Infallible {
+async fn run_if_any(task: Option<impl Future<Output = Infallible>>) -> Infallible {
     match task {
         Some(task) => task.await,
         None => pending().await,

@@ -1,21 +1,25 @@
 use std::io;
 
+use tokio::signal::{
+    ctrl_c,
+    unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
-/// Ends when the process is asked to end: SIGTERM, or ctrl-c.
+/// A token that is cancelled by SIGTERM or SIGINT.
 ///
 /// # Errors
-/// The signals cannot be listened for.
+/// The signals cannot be subscribed to.
 pub fn shutdown_signal() -> io::Result<CancellationToken> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let asked = CancellationToken::new();
-    let token = asked.clone();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
     tokio::spawn(async move {
         tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: ending in good order"),
-            _ = tokio::signal::ctrl_c() => tracing::info!("ctrl-c: ending in good order"),
+            _ = terminate.recv() => tracing::info!("received SIGTERM, draining"),
+            _ = ctrl_c() => tracing::info!("received SIGINT, draining"),
         }
         token.cancel();
     });
-    Ok(asked)
+    Ok(shutdown)
 }

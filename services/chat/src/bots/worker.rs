@@ -20,9 +20,12 @@ use transport::translate_decode_error;
 use wire::Problem;
 
 use super::{delivery_id, dispatcher::DeliveryDispatcher, worker_options::WorkerOptions};
-use crate::models::{
-    delivery::{DeliveryAttempt, LeasedDelivery},
-    delivery_claim::DeliveryClaim,
+use crate::{
+    access::require_bot_type,
+    models::{
+        delivery::{DeliveryAttempt, LeasedDelivery},
+        delivery_claim::DeliveryClaim,
+    },
 };
 
 type Responses = mpsc::Sender<Result<LeasedDelivery, Status>>;
@@ -68,8 +71,8 @@ async fn run(
         Ok(None) => return,
         Err(status) => return drop(responses.send(Err(translate_decode_error(status))).await),
         Ok(Some(WorkRequest { request: Some(Request::Attend(attend)) })) => {
-            let allowed = caller.map_or(Ok(()), |caller| caller.may_run(&attend.r#type));
-            allowed.and_then(|()| attend.try_into())
+            let bound_type = caller.as_ref().and_then(Caller::bot_type);
+            require_bot_type(bound_type, &attend.r#type).and_then(|()| attend.try_into())
         }
         Ok(Some(_)) => Err(Problem::invalid(
             "attend",

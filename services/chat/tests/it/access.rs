@@ -119,7 +119,7 @@ async fn commands_show_a_token_and_say_what_to_do_without() {
     };
     let (status, said) = chat(&["list"], None).await;
     assert_eq!(status, Some(1));
-    assert!(said.contains("a token is needed") && said.contains("CHAT_TOKEN_FILE"), "{said}");
+    assert!(said.contains("a token is required") && said.contains("CHAT_TOKEN_FILE"), "{said}");
     let (status, said) = chat(&["create", "a@g.us"], Some("reader")).await;
     assert_eq!(status, Some(1));
     assert!(said.contains("chat token NAME --role service"), "{said}");

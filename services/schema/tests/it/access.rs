@@ -124,7 +124,7 @@ async fn nobody_and_a_stranger_are_told_what_is_missing_and_no_more() {
         call(guarded.channel.clone(), path, None).await.ok();
     }
     let told = guarded.process.output();
-    assert!(told.iter().any(|line| line.contains("a call was refused")), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("refused a call")), "{told:?}");
     assert!(!told.iter().any(|line| line.contains("planted")), "{told:?}");
 }
 
@@ -185,7 +185,7 @@ async fn a_new_file_counts_at_once_and_a_broken_one_never() {
     fs::write(guarded.callers.path(), "[[caller]]\nname = 'planted-secret'\n").unwrap();
     eventually("the broken file is told of", async || {
         let lines = guarded.process.output();
-        lines.iter().any(|line| line.contains("the earlier one counts")).then_some(())
+        lines.iter().any(|line| line.contains("keeping the current callers")).then_some(())
     })
     .await;
     current("reader").await.unwrap();
@@ -203,7 +203,7 @@ async fn commands_show_a_token_and_say_what_to_do_without() {
 
     let (status, said) = guarded.schema(&["upgrade"], &[]).await;
     assert_eq!(status, Some(1));
-    assert!(said.contains("a token is needed") && said.contains("SCHEMA_TOKEN_FILE"), "{said}");
+    assert!(said.contains("a token is required") && said.contains("SCHEMA_TOKEN_FILE"), "{said}");
     let (status, said) = guarded.schema(&["upgrade"], &[("SCHEMA_TOKEN", &reader)]).await;
     assert_eq!(status, Some(1));
     assert!(said.contains("needs the role operator"), "{said}");
@@ -305,6 +305,7 @@ async fn nothing_listens_beyond_this_machine_by_mistake() {
     };
     said(&[], "SCHEMA_ALLOW_ANYONE=true").await;
     said(&[("SCHEMA_ALLOW_ANYONE", "true")], "may call everything").await;
-    said(&[("SCHEMA_ACCESS_FILE", &file)], "tokens come to 0.0.0.0:0 in clear").await;
-    said(&[("SCHEMA_ACCESS_FILE", "nowhere.toml")], "nowhere.toml cannot be read").await;
+    said(&[("SCHEMA_ACCESS_FILE", &file)], "callers send their tokens in plaintext").await;
+    said(&[("SCHEMA_ACCESS_FILE", "nowhere.toml")], "cannot read the access file nowhere.toml")
+        .await;
 }

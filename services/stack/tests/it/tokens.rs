@@ -36,7 +36,8 @@ async fn a_chat_service_authenticates_and_reloads_its_token(backend: Backend) {
     };
     let closed = eventually("the gate reports that the token is unknown", async || {
         let (status, printed) = ready().await;
-        (status == Some(3) && printed.contains("nobody here has this token")).then_some(printed)
+        (status == Some(3) && printed.contains("no caller in the access file has this token"))
+            .then_some(printed)
     })
     .await;
     assert!(!closed.contains("planted"), "{closed}");

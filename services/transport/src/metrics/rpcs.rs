@@ -1,12 +1,12 @@
-//! How long each rpc takes, by service, method and code: a tower layer around a whole server, and
-//! what a scrape reads of it.
+//! The durations of rpcs by service, method and code: a tower layer around a whole server, and a
+//! collector for scrapes.
 //!
-//! An rpc lasts from its request's head to the end of its response, trailers and all; a stream, as
-//! long as it goes on. A caller that hangs up ends it as CANCELLED. What is under way is a gauge
-//! of its own, since a Watch is heard of nowhere else before it ends.
+//! An rpc lasts from the head of its request to the end of its response, trailers included; a
+//! stream, as long as it is open. Where the caller disconnects, it ends as CANCELLED. RpcMetrics in
+//! progress are a gauge: a stream such as Watch shows in no duration before it ends.
 //!
-//! A call pays for a look-up in a map that never changes, two looks at the clock, a few atomic
-//! additions and two small allocations; nobody waits for anybody.
+//! A call costs one look-up in an immutable map, two reads of the clock, a few atomic additions and
+//! two small allocations. It takes no lock.
 
 mod counts;
 #[cfg(test)]
@@ -29,16 +29,16 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, regis
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
-use counts::Method;
-
 use wire::{MethodName, methods};
 
-/// What is counted under the name of no method: clients choose paths, and labels must be few.
+use self::counts::Method;
+
+/// The label of unknown methods: clients choose paths, and the number of labels must be bounded.
 const OTHER: &str = "other";
 
-/// The rpcs of a server, timed. Its clones are the same one.
+/// The durations and counts of a server's rpcs. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Rpcs {
+pub struct RpcMetrics {
     methods: Arc<Methods>,
 }
 
@@ -49,8 +49,8 @@ struct Methods {
     other: Arc<Method>,
 }
 
-impl Rpcs {
-    /// Those of the contract, of health and of reflection.
+impl RpcMetrics {
+    /// Metrics of the methods of the contract, of health and of reflection.
     pub fn new() -> Self {
         let counted =
             |name: MethodName| (name.path(), Arc::new(Method::new(&name.service, &name.method)));
@@ -64,20 +64,20 @@ impl Rpcs {
         registry.register_collector(Box::new(self.clone()));
     }
 
-    fn begin(&self, path: &str) -> Running {
+    fn begin(&self, path: &str) -> RunningRpc {
         let method = self.methods.known.get(path).unwrap_or(&self.methods.other);
         method.begin();
-        Running { method: Arc::clone(method), begun: Instant::now(), code: Code::Cancelled }
+        RunningRpc { method: Arc::clone(method), begun: Instant::now(), code: Code::Cancelled }
     }
 }
 
-impl Default for Rpcs {
+impl Default for RpcMetrics {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Collector for Rpcs {
+impl Collector for RpcMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut methods: Vec<_> = self.methods.known.values().collect();
         methods.push(&self.methods.other);
@@ -87,51 +87,57 @@ impl Collector for Rpcs {
     }
 }
 
-/// An rpc under way; its end is counted when it is dropped.
-struct Running {
+/// An rpc in progress; its end is counted on drop.
+struct RunningRpc {
     method: Arc<Method>,
     begun: Instant,
     code: Code,
 }
 
-impl Running {
-    /// Takes the code from a response's head or trailers, where it is there.
-    fn read(&mut self, headers: &HeaderMap) {
+impl RunningRpc {
+    /// Takes the code from a response's head or trailers, where it is present.
+    fn read_code(&mut self, headers: &HeaderMap) {
         if let Some(code) = headers.get(Status::GRPC_STATUS) {
             self.code = Code::from_bytes(code.as_bytes());
         }
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningRpc {
     fn drop(&mut self) {
         self.method.end(self.code, self.begun.elapsed());
     }
 }
 
-/// The layer, and what it makes of a service. Without [`Rpcs`] it times nothing.
+/// Measures the rpcs of a service.
 #[derive(Clone, Debug)]
-pub struct Timed<S> {
-    rpcs: Option<Rpcs>,
+pub struct RpcMetricsLayer {
+    metrics: Option<RpcMetrics>,
+}
+
+impl RpcMetricsLayer {
+    /// A layer that measures nothing where `metrics` is `None`.
+    pub const fn new(metrics: Option<RpcMetrics>) -> Self {
+        Self { metrics }
+    }
+}
+
+impl<S> Layer<S> for RpcMetricsLayer {
+    type Service = RpcMetricsService<S>;
+
+    fn layer(&self, inner: S) -> RpcMetricsService<S> {
+        RpcMetricsService { metrics: self.metrics.clone(), inner }
+    }
+}
+
+/// A service behind an [`RpcMetricsLayer`].
+#[derive(Clone, Debug)]
+pub struct RpcMetricsService<S> {
+    metrics: Option<RpcMetrics>,
     inner: S,
 }
 
-impl Timed<()> {
-    /// The layer.
-    pub const fn by(rpcs: Option<Rpcs>) -> Self {
-        Self { rpcs, inner: () }
-    }
-}
-
-impl<S> Layer<S> for Timed<()> {
-    type Service = Timed<S>;
-
-    fn layer(&self, inner: S) -> Timed<S> {
-        Timed { rpcs: self.rpcs.clone(), inner }
-    }
-}
-
-impl<S, B> Service<Request<B>> for Timed<S>
+impl<S, B> Service<Request<B>> for RpcMetricsService<S>
 where
     S: Service<Request<B>, Response = Response<Body>>,
     S::Future: Send + 'static,
@@ -145,26 +151,26 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let Some(rpcs) = &self.rpcs else {
+        let Some(metrics) = &self.metrics else {
             return Either::Left(self.inner.call(request));
         };
-        let mut running = rpcs.begin(request.uri().path());
-        let answer = self.inner.call(request);
+        let mut running = metrics.begin(request.uri().path());
+        let response = self.inner.call(request);
         Either::Right(Box::pin(async move {
-            let response = answer.await?;
-            running.read(response.headers());
-            Ok(response.map(|body| Body::new(Answer { body, running: Some(running) })))
+            let response = response.await?;
+            running.read_code(response.headers());
+            Ok(response.map(|body| Body::new(MeasuredBody { body, running: Some(running) })))
         }))
     }
 }
 
-/// A response's body, whose end is the rpc's.
-struct Answer {
+/// A response's body; its end is the rpc's.
+struct MeasuredBody {
     body: Body,
-    running: Option<Running>,
+    running: Option<RunningRpc>,
 }
 
-impl http_body::Body for Answer {
+impl http_body::Body for MeasuredBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -178,7 +184,7 @@ impl http_body::Body for Answer {
             Some(Err(_)) | None => None,
         };
         if let (Some(running), Some(trailers)) = (&mut self.running, trailers) {
-            running.read(trailers);
+            running.read_code(trailers);
         }
         if trailers.is_some() || !matches!(frame, Some(Ok(_))) {
             self.running = None;

@@ -1,6 +1,3 @@
-//! Who may call without a certificate where callers must have one: a health check. It comes from
-//! this very machine, as `chat health` does; the handshakes of all others end without one.
-
 use std::task::{Context, Poll};
 
 use api::Reason;
@@ -8,12 +5,12 @@ use futures_util::future::{Either, Ready, ready};
 use http::{Request, Response};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
-
 use wire::Problem;
 
-use super::peer_certificate;
+use super::peer::peer_certificate;
 
-/// The calls that anybody on this machine may make.
+/// Calls that need no client certificate. A listener that requires one completes a handshake without
+/// one only with this machine: there `schema health` and `chat health` have none.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// Refuses calls without a client certificate, where one is required.
@@ -61,7 +58,7 @@ fn certificate_required() -> Problem {
     Problem::new(
         Code::Unauthenticated,
         Reason::ClientCertificateRequired,
-        "this service takes calls only from those who show a client certificate: \
-         --tls-client-cert and --tls-client-key, or grpcurl's -cert and -key",
+        "this listener requires a client certificate: pass --tls-client-cert and \
+         --tls-client-key, or grpcurl's -cert and -key",
     )
 }

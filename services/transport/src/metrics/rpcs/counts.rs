@@ -1,4 +1,4 @@
-//! What is counted of each method, in atomics.
+//! The counts of each method, in atomics.
 
 use std::{
     fmt,
@@ -24,7 +24,7 @@ const BOUNDS: [f64; 17] = [
     600.0, 3600.0,
 ];
 
-/// OK, and the sixteen ways not to be.
+/// gRPC's codes, OK included.
 const CODES: usize = 17;
 
 /// One method's counts.
@@ -33,15 +33,15 @@ pub(super) struct Method {
     service: String,
     method: String,
     begun: AtomicU64,
-    /// By code, each there once it was met.
+    /// By code, each set on its first rpc.
     ended: [OnceLock<Box<Histogram>>; CODES],
 }
 
 #[derive(Debug, Default)]
 struct Histogram {
-    /// The last is for what is above every bound.
+    /// The last counts what is above every bound.
     buckets: [AtomicU64; BOUNDS.len() + 1],
-    /// Enough for 584 years.
+    /// A `u64` holds 584 years.
     nanoseconds: AtomicU64,
 }
 
@@ -100,7 +100,7 @@ impl Histogram {
 
 /// Writes the metrics of these methods.
 pub(super) fn encode(methods: &[&Arc<Method>], encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let help = "How long rpcs took, to the end of their response.";
+    let help = "Duration of rpcs, to the end of their response.";
     let mut durations =
         encoder.encode_descriptor("rpc_duration_seconds", help, None, MetricType::Histogram)?;
     for method in methods {
@@ -117,11 +117,11 @@ pub(super) fn encode(methods: &[&Arc<Method>], encoder: &mut DescriptorEncoder<'
         }
     }
 
-    let help = "Rpcs that are under way, streams among them.";
+    let help = "Rpcs in progress, streams included.";
     let mut under_way =
         encoder.encode_descriptor("rpc_under_way", help, None, MetricType::Gauge)?;
     for method in methods {
-        // Read before the beginnings are: no call has ended that has not begun.
+        // Read before `begun`, so that no more rpcs have ended than begun.
         let ended: u64 = method.ended().map(|(_, ended)| ended.count()).sum();
         let open = method.begun.load(Relaxed).saturating_sub(ended);
         let (service, method) = method.name();
