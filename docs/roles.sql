@@ -19,6 +19,11 @@ begin
   end if;
 end $$;
 
+-- PostgreSQL's messages reach the services' logs in English, whatever the server's language. The services decide by
+-- SQLSTATE codes, not by messages.
+alter role schemagate_owner set lc_messages = 'C';
+alter role schemagate_chat set lc_messages = 'C';
+
 -- No other role may connect, create temporary tables or (before PostgreSQL 15) create tables.
 do $$
 begin

@@ -1,7 +1,7 @@
-//! A bot that says back what it hears: `cargo run -p chat --example echo_bot -- JID`.
+//! A bot that replies with the message it got: `cargo run -p chat --example echo_bot -- JID`.
 //!
-//! It finds its bot, or makes it, puts it into the chat, and answers for as long as it runs, over a
-//! restart of the service too. `CHAT_URL` says where that is, if not on this machine.
+//! It creates its bot if there is none, assigns it to the chat and answers until it is stopped, also
+//! across restarts of the service. `CHAT_URL` is the service's URL, by default on this machine.
 
 use std::{env, error::Error, time::Duration};
 
@@ -13,56 +13,64 @@ use api::chat::v1::{
     get_chat_request::Key,
     work_request::{Answer, Attend, Request},
 };
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use tokio::{sync::mpsc, time::sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 
 const TYPE: &str = "echo";
-/// The pause before it calls again, and the longest.
-const PAUSE: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(8);
+const RECONNECT_BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(250))
+    .with_max_delay(Duration::from_secs(8))
+    .with_jitter()
+    .without_max_times();
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let jid = env::args().nth(1).ok_or("which chat? echo_bot JID")?;
+    let jid = env::args().nth(1).ok_or("usage: echo_bot JID")?;
     let url = env::var("CHAT_URL").unwrap_or_else(|_| "http://127.0.0.1:50052".into());
-    // An address that vanished without a word is noticed.
+    // Pings detect a server that vanished without closing the connection.
     let endpoint = Endpoint::from_shared(url)?
         .connect_timeout(Duration::from_secs(5))
         .http2_keep_alive_interval(Duration::from_secs(20));
     let channel = endpoint.connect_lazy();
-    let mut pause = PAUSE;
+    let mut backoff = RECONNECT_BACKOFF.build();
     loop {
-        if let Err(error) = attend(&channel, &jid, &mut pause).await {
-            eprintln!("echo_bot: {error}; again in {pause:?}");
+        let result = work(&channel, &jid, &mut backoff).await;
+        let delay = backoff.next().unwrap_or_default();
+        if let Err(error) = result {
+            eprintln!("echo_bot: {error}; reconnecting in {delay:?}");
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST);
+        sleep(delay).await;
     }
 }
 
-/// Answers until the stream ends.
-async fn attend(channel: &Channel, jid: &str, pause: &mut Duration) -> Result<(), Box<dyn Error>> {
+/// Answers until the stream ends. A stream that began resets the back-off.
+async fn work(
+    channel: &Channel,
+    jid: &str,
+    backoff: &mut ExponentialBackoff,
+) -> Result<(), Box<dyn Error>> {
     let mut bots = BotServiceClient::new(channel.clone());
-    sit_in(channel, &mut bots, jid).await?;
-    let (says, said) = mpsc::channel(1);
-    let mut told = bots.work(ReceiverStream::new(said)).await?.into_inner();
+    assign(channel, &mut bots, jid).await?;
+    let (requests, stream) = mpsc::channel(1);
+    let mut deliveries = bots.work(ReceiverStream::new(stream)).await?.into_inner();
     let attend = Attend { r#type: TYPE.into(), ..Attend::default() };
-    says.send(request(Request::Attend(attend))).await?;
-    println!("echo_bot attends to {jid}");
-    *pause = PAUSE;
-    while let Some(told) = told.message().await? {
-        let heard = told.message.unwrap_or_default();
-        println!("{}: {}", heard.sender, heard.body.escape_debug());
+    requests.send(request(Request::Attend(attend))).await?;
+    println!("echo_bot works in {jid}");
+    *backoff = RECONNECT_BACKOFF.build();
+    while let Some(delivery) = deliveries.message().await? {
+        let message = delivery.message.unwrap_or_default();
+        println!("{}: {}", message.sender, message.body.escape_debug());
         let answer =
-            Answer { delivery_id: told.delivery_id, reply: heard.body, error: String::new() };
-        says.send(request(Request::Answer(answer))).await?;
+            Answer { delivery_id: delivery.delivery_id, reply: message.body, error: String::new() };
+        requests.send(request(Request::Answer(answer))).await?;
     }
     Ok(())
 }
 
-/// Puts the bot into the chat.
-async fn sit_in(
+/// Assigns the bot to the chat.
+async fn assign(
     channel: &Channel,
     bots: &mut BotServiceClient<Channel>,
     jid: &str,
@@ -76,8 +84,8 @@ async fn sit_in(
         None => {
             let bot =
                 Bot { r#type: TYPE.into(), name: "Echo".into(), enabled: true, ..Bot::default() };
-            let made = bots.create_bot(CreateBotRequest { bot: Some(bot) }).await?;
-            made.into_inner().bot.unwrap_or_default()
+            let created = bots.create_bot(CreateBotRequest { bot: Some(bot) }).await?;
+            created.into_inner().bot.unwrap_or_default()
         }
     };
     let assignment =

@@ -1,13 +1,13 @@
-//! Bots, through chat.v1.BotService: who they are, what reaches them, what becomes of answers.
+//! Bots through chat.v1.BotService: the resources, what is delivered, what becomes of answers.
 
 mod crud;
-mod ending;
-mod failing;
-mod hearing;
+mod failures;
+mod fanout;
 mod replicas;
-mod working;
+mod shutdown;
+mod worker;
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use api::chat::v1::{
     AssignBotRequest, Assignment, Bot, CreateBotRequest, ListMessagesRequest,
@@ -50,8 +50,8 @@ async fn assign(fixture: &Fixture, assignment: Assignment) -> Result<Assignment,
     Ok(response.into_inner().assignment.unwrap())
 }
 
-/// A bot of a type that sits in a chat.
-async fn sitting(fixture: &Fixture, chat_id: &str, kind: &str) -> Bot {
+/// Creates a bot and assigns it to a chat.
+async fn assigned_bot(fixture: &Fixture, chat_id: &str, kind: &str) -> Bot {
     let bot = create(fixture, bot(kind)).await.unwrap();
     assign(fixture, assignment(chat_id, &bot)).await.unwrap();
     bot
@@ -63,11 +63,11 @@ async fn messages(fixture: &Fixture, chat_id: &str) -> Vec<Message> {
     fixture.client().list_messages(request).await.unwrap().into_inner().messages
 }
 
-/// What was said in reply to a message, once it is.
-async fn replies(fixture: &Fixture, to: &Message, count: usize) -> Vec<Message> {
-    eventually("the replies are there", async || {
-        let all = messages(fixture, &to.chat_id).await;
-        let replies: Vec<Message> = all.into_iter().filter(|m| m.reply_to == to.id).collect();
+/// Waits for replies to a message.
+async fn replies(fixture: &Fixture, message: &Message, count: usize) -> Vec<Message> {
+    eventually("the replies are stored", async || {
+        let all = messages(fixture, &message.chat_id).await;
+        let replies: Vec<Message> = all.into_iter().filter(|m| m.reply_to == message.id).collect();
         (replies.len() >= count).then_some(replies)
     })
     .await
@@ -79,74 +79,77 @@ async fn parked(fixture: &Fixture) -> Vec<ParkedDelivery> {
     response.into_inner().deliveries
 }
 
-/// How many deliveries are on their way.
-async fn waiting(fixture: &Fixture) -> String {
+/// Number of deliveries that are neither answered nor deleted.
+async fn open_deliveries(fixture: &Fixture) -> String {
     let count = fixture.database.column("select count(*) from bot_deliveries").await;
     count.into_iter().flatten().collect()
 }
 
-/// A worker that does as the test says; it hangs up when it is dropped.
+/// A worker that sends what the test tells it to; dropping it closes its stream.
 struct Worker {
-    says: mpsc::Sender<WorkRequest>,
-    told: Streaming<WorkResponse>,
+    requests: mpsc::Sender<WorkRequest>,
+    responses: Streaming<WorkResponse>,
 }
 
 impl Worker {
     async fn attend(address: SocketAddr, kind: &str) -> Self {
-        Self::attend_as(address, Attend { r#type: kind.into(), ..Attend::default() }).await
+        Self::attend_with(address, Attend { r#type: kind.into(), ..Attend::default() }).await
     }
 
-    async fn attend_as(address: SocketAddr, attend: Attend) -> Self {
+    async fn attend_with(address: SocketAddr, attend: Attend) -> Self {
         let worker = Self::open(address).await;
-        worker.say(Request::Attend(attend)).await;
+        worker.request(Request::Attend(attend)).await;
         worker
     }
 
     async fn open(address: SocketAddr) -> Self {
-        let (says, said) = mpsc::channel(64);
-        let told = client(address).work(ReceiverStream::new(said)).await.unwrap();
-        Self { says, told: told.into_inner() }
+        let (requests, stream) = mpsc::channel(64);
+        let responses = client(address).work(ReceiverStream::new(stream)).await.unwrap();
+        Self { requests, responses: responses.into_inner() }
     }
 
-    async fn say(&self, request: Request) {
-        self.says.send(WorkRequest { request: Some(request) }).await.unwrap();
+    async fn request(&self, request: Request) {
+        self.requests.send(WorkRequest { request: Some(request) }).await.unwrap();
     }
 
     async fn next(&mut self) -> WorkResponse {
-        let told = timeout(DEADLINE, self.told.message()).await.expect("a delivery comes");
-        told.unwrap().expect("it goes on")
+        let response = timeout(DEADLINE, self.responses.message()).await;
+        response.expect("a delivery arrives").unwrap().expect("the stream is open")
     }
 
-    /// That nothing comes, for as long as something might.
-    async fn is_idle(&mut self) {
-        let told = timeout(Duration::from_millis(300), self.told.message()).await;
-        assert!(told.is_err(), "{told:?}");
+    /// Asserts that the next delivery is of this message, and answers it without a reply.
+    async fn skip(&mut self, body: &str) {
+        let next = self.next().await;
+        assert_eq!(body_of(&next), body);
+        self.reply(&next, "").await;
     }
 
-    /// Why its stream ended.
-    async fn refused(mut self) -> Status {
-        timeout(DEADLINE, self.told.message()).await.expect("it ends").expect_err("as refused")
+    /// The status that ends its stream.
+    async fn status(mut self) -> Status {
+        let response = timeout(DEADLINE, self.responses.message()).await;
+        response.expect("the stream ends").expect_err("with an error")
     }
 
     async fn reply(&self, to: &WorkResponse, reply: &str) {
         let (delivery_id, error) = (to.delivery_id.clone(), String::new());
-        self.say(Request::Answer(Answer { delivery_id, reply: reply.into(), error })).await;
+        self.request(Request::Answer(Answer { delivery_id, reply: reply.into(), error })).await;
     }
 
-    async fn fail(&self, at: &WorkResponse, error: &str) {
-        let (delivery_id, reply) = (at.delivery_id.clone(), String::new());
-        self.say(Request::Answer(Answer { delivery_id, reply, error: error.into() })).await;
+    async fn fail(&self, delivery: &WorkResponse, error: &str) {
+        let (delivery_id, reply) = (delivery.delivery_id.clone(), String::new());
+        self.request(Request::Answer(Answer { delivery_id, reply, error: error.into() })).await;
     }
 
-    /// Replies to whatever comes, until the stream ends.
+    /// Replies to every delivery until the stream ends.
     async fn echo(mut self) {
-        while let Ok(Some(told)) = self.told.message().await {
-            let body = &told.message.as_ref().unwrap().body;
-            self.reply(&told, &format!("{}: {body}", told.bot.as_ref().unwrap().name)).await;
+        while let Ok(Some(delivery)) = self.responses.message().await {
+            let body = body_of(&delivery);
+            self.reply(&delivery, &format!("{}: {body}", delivery.bot.as_ref().unwrap().name))
+                .await;
         }
     }
 }
 
-fn body(told: &WorkResponse) -> &str {
-    &told.message.as_ref().unwrap().body
+fn body_of(delivery: &WorkResponse) -> &str {
+    &delivery.message.as_ref().unwrap().body
 }

@@ -1,4 +1,4 @@
-//! `chat list`, `create`, `send`, `tail` and `import`: what a newcomer types.
+//! The client commands: `chat list`, `create`, `send`, `tail` and `import`.
 
 use std::{fs, process::Output};
 
@@ -10,7 +10,7 @@ use crate::fixture::Fixture;
 
 const CHAT: &str = env!("CARGO_BIN_EXE_chat");
 
-/// Runs a command to its end: its exit status, standard output and standard error.
+/// Runs a command and returns its exit status, standard output and standard error.
 async fn chat(fixture: &Fixture, arguments: &[&str]) -> (Option<i32>, String, String) {
     let url = format!("http://{}", fixture.chat);
     let mut command = Command::new(CHAT);
@@ -20,39 +20,41 @@ async fn chat(fixture: &Fixture, arguments: &[&str]) -> (Option<i32>, String, St
     (status.code(), text(stdout), text(stderr))
 }
 
-/// The same, of a command that must succeed and have nothing to complain of; its output.
-async fn said(fixture: &Fixture, arguments: &[&str]) -> String {
-    let (status, said, complaint) = chat(fixture, arguments).await;
-    assert_eq!((status, complaint.as_str()), (Some(0), ""), "{arguments:?}: {said}");
-    said
+/// Runs a command that must succeed without output on standard error; returns its output.
+async fn stdout_of(fixture: &Fixture, arguments: &[&str]) -> String {
+    let (status, stdout, stderr) = chat(fixture, arguments).await;
+    assert_eq!((status, stderr.as_str()), (Some(0), ""), "{arguments:?}: {stdout}");
+    stdout
 }
 
 #[apply(both!)]
-async fn a_newcomers_first_minute(backend: Backend) {
+async fn a_chat_is_created_messages_are_sent_and_listed(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let (_, nothing, hint) = chat(&fixture, &["list"]).await;
     assert_eq!(
         (nothing.as_str(), hint.as_str()),
         ("", "there is none: chat create JID makes one\n")
     );
-    let (status, _, complaint) = chat(&fixture, &["send", "a@g.us", "hello"]).await;
+    let (status, _, stderr) = chat(&fixture, &["send", "a@g.us", "hello"]).await;
     assert_eq!(status, Some(1));
-    assert!(complaint.contains("there is no chat a@g.us\n  chat list shows them"), "{complaint}");
+    assert!(stderr.contains("chat a@g.us not found\n  chat list shows them"), "{stderr}");
 
-    let made = said(&fixture, &["create", "a@g.us", "--name", "Friends", "--type", "group"]).await;
-    assert_eq!(made, format!("{:<20}  group    a@g.us  Friends\n", "-"));
-    let sent = said(&fixture, &["send", "a@g.us", "hello\u{1b}[2J", "--sender", "me"]).await;
+    let created =
+        stdout_of(&fixture, &["create", "a@g.us", "--name", "Friends", "--type", "group"]).await;
+    assert_eq!(created, format!("{:<20}  group    a@g.us  Friends\n", "-"));
+    let sent = stdout_of(&fixture, &["send", "a@g.us", "hello\u{1b}[2J", "--sender", "me"]).await;
     assert!(sent.contains("Z  sent 0"), "{sent}");
-    let listed = said(&fixture, &["list", "--type", "group"]).await;
+    let listed = stdout_of(&fixture, &["list", "--type", "group"]).await;
     assert!(listed.starts_with("20") && listed.ends_with("group    a@g.us  Friends\n"), "{listed}");
     assert_eq!(chat(&fixture, &["list", "--type", "private"]).await.1, "");
-    let json: Value = serde_json::from_str(&said(&fixture, &["list", "--json"]).await).unwrap();
+    let json: Value =
+        serde_json::from_str(&stdout_of(&fixture, &["list", "--json"]).await).unwrap();
     assert_eq!((&json["jid"], &json["type"]), (&"a@g.us".into(), &"CHAT_TYPE_GROUP".into()));
-    assert_eq!(said(&fixture, &["list", "--limit", "0"]).await, "");
+    assert_eq!(stdout_of(&fixture, &["list", "--limit", "0"]).await, "");
 }
 
 #[apply(both!)]
-async fn tail_goes_on_where_its_service_was_killed(backend: Backend) {
+async fn tail_resumes_after_its_server_was_killed(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let schema = format!("http://{}", fixture.schema);
     let env = [("DATABASE_URL", fixture.database.url()), ("SCHEMA_URL", &schema)];
@@ -63,10 +65,10 @@ async fn tail_goes_on_where_its_service_was_killed(backend: Backend) {
         ready.ended().await.success().then_some(())
     })
     .await;
-    said(&fixture, &["create", "a"]).await;
-    said(&fixture, &["send", "a", "1", "--sender", "me"]).await;
+    stdout_of(&fixture, &["create", "a"]).await;
+    stdout_of(&fixture, &["send", "a", "1", "--sender", "me"]).await;
     let tail = Process::start(CHAT, &["tail", "a"], &[("CHAT_URL", &url)]);
-    let heard = async |count: usize| {
+    let shown = async |count: usize| {
         eventually("the messages are shown", async || {
             let lines = tail.output();
             let bodies: Vec<String> = lines
@@ -77,20 +79,20 @@ async fn tail_goes_on_where_its_service_was_killed(backend: Backend) {
         })
         .await
     };
-    assert_eq!(heard(1).await, ["1"]);
-    said(&fixture, &["send", "a", "2", "--sender", "me"]).await;
-    assert_eq!(heard(2).await, ["1", "2"]);
+    assert_eq!(shown(1).await, ["1"]);
+    stdout_of(&fixture, &["send", "a", "2", "--sender", "me"]).await;
+    assert_eq!(shown(2).await, ["1", "2"]);
     replica.kill().await;
-    said(&fixture, &["send", "a", "3", "--sender", "me"]).await;
+    stdout_of(&fixture, &["send", "a", "3", "--sender", "me"]).await;
     replica.restart();
-    said(&fixture, &["send", "a", "4", "--sender", "me"]).await;
-    assert_eq!(heard(4).await, ["1", "2", "3", "4"]);
+    stdout_of(&fixture, &["send", "a", "4", "--sender", "me"]).await;
+    assert_eq!(shown(4).await, ["1", "2", "3", "4"]);
     let lost = tail.output().iter().any(|line| line.ends_with("nothing will be left out"));
     assert!(lost, "{:?}", tail.output());
 }
 
 #[apply(both!)]
-async fn an_import_tells_the_lines_that_it_refuses(backend: Backend) {
+async fn import_reports_the_lines_that_it_refuses(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("chats.jsonl");
@@ -98,18 +100,18 @@ async fn an_import_tells_the_lines_that_it_refuses(backend: Backend) {
         "{\"jid\": \"a\", \"name\": \"Ann\"}\n\nnot json\n{\"jid\": \"\"}\n{\"jid\": \"b\"}";
     fs::write(&file, lines).unwrap();
     let file = file.to_str().unwrap();
-    let (status, words, complaint) = chat(&fixture, &["import", file]).await;
-    assert_eq!((status, words.as_str()), (Some(1), "2 created, 0 updated, 2 refused\n"));
-    let complaints: Vec<&str> = complaint.lines().collect();
-    assert_eq!(complaints.len(), 2, "{complaint}");
-    assert!(complaints[0].starts_with("line 3: expected"), "{complaint}");
-    assert!(complaints[1].starts_with("line 4: chat.jid: required"), "{complaint}");
+    let (status, stdout, stderr) = chat(&fixture, &["import", file]).await;
+    assert_eq!((status, stdout.as_str()), (Some(1), "2 created, 0 updated, 2 refused\n"));
+    let lines_of_stderr: Vec<&str> = stderr.lines().collect();
+    assert_eq!(lines_of_stderr.len(), 2, "{stderr}");
+    assert!(lines_of_stderr[0].starts_with("line 3: expected"), "{stderr}");
+    assert!(lines_of_stderr[1].starts_with("line 4: chat.jid: required"), "{stderr}");
 
     // What is listed can be imported.
-    let listed = said(&fixture, &["list", "--json"]).await;
+    let listed = stdout_of(&fixture, &["list", "--json"]).await;
     fs::write(file, listed).unwrap();
-    assert_eq!(said(&fixture, &["import", file]).await, "0 created, 2 updated, 0 refused\n");
-    let (status, _, complaint) = chat(&fixture, &["import", "nowhere.jsonl"]).await;
+    assert_eq!(stdout_of(&fixture, &["import", file]).await, "0 created, 2 updated, 0 refused\n");
+    let (status, _, stderr) = chat(&fixture, &["import", "nowhere.jsonl"]).await;
     assert_eq!(status, Some(1));
-    assert!(complaint.contains("nowhere.jsonl: No such file"), "{complaint}");
+    assert!(stderr.contains("nowhere.jsonl: No such file"), "{stderr}");
 }

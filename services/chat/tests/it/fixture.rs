@@ -148,7 +148,10 @@ impl Fixture {
 }
 
 /// The bodies of the next messages of a subscription.
-pub(crate) async fn heard(stream: &mut Streaming<SubscribeResponse>, count: usize) -> Vec<String> {
+pub(crate) async fn next_bodies(
+    stream: &mut Streaming<SubscribeResponse>,
+    count: usize,
+) -> Vec<String> {
     let mut bodies = Vec::new();
     let listening = async {
         while bodies.len() < count {

@@ -13,7 +13,7 @@ use wire::convert::to_struct;
 use crate::fixture::{Fixture, chat};
 
 #[apply(both!)]
-async fn an_import_keeps_what_it_is_given_and_leaves_the_rest(backend: Backend) {
+async fn an_import_sets_given_fields_only(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let time = |seconds| Some(Timestamp { seconds, nanos: 1_000 });
     let whole = Chat {
@@ -29,14 +29,14 @@ async fn an_import_keeps_what_it_is_given_and_leaves_the_rest(backend: Backend) 
     let first = stored(&fixture, "a").await;
     assert_eq!(first, Chat { id: first.id.clone(), ..whole });
 
-    // Only the name, and by that the time of the change.
+    // The name, and thereby the time of the update.
     let named = Chat { name: "Anna".into(), ..chat("a") };
     assert_eq!(counts(&import(&fixture, [named]).await.unwrap()), (0, 1, 0));
     let second = stored(&fixture, "a").await;
     assert!(second.updated_at.unwrap().seconds > 2_000);
     assert_eq!(second, Chat { name: "Anna".into(), updated_at: second.updated_at, ..first });
 
-    // Only the metadata, emptied, and the times, earlier and later.
+    // Empty metadata, earlier times and a later one.
     let timed = Chat {
         metadata: Some(Struct::default()),
         created_at: time(500),
@@ -50,7 +50,7 @@ async fn an_import_keeps_what_it_is_given_and_leaves_the_rest(backend: Backend) 
 }
 
 #[apply(both!)]
-async fn plans_for_few_chats_are_not_kept_for_many(backend: Backend) {
+async fn plans_made_for_few_chats_are_not_used_for_many(backend: Backend) {
     const MANY: usize = 20_000;
     const READ: usize = 10;
     let fixture = Fixture::ready(backend).await;
@@ -62,7 +62,7 @@ async fn plans_for_few_chats_are_not_kept_for_many(backend: Backend) {
     if backend == Backend::Postgres {
         fixture.database.execute("analyze chats").await;
     }
-    // So often that PostgreSQL keeps its plan, which reads the whole of so small a table.
+    // Often enough for PostgreSQL to cache a plan, which scans so small a table.
     for _ in 0..READ {
         assert_eq!(list().await, 2);
     }
@@ -71,7 +71,7 @@ async fn plans_for_few_chats_are_not_kept_for_many(backend: Backend) {
         assert_eq!(list().await, 50);
     }
     if backend == Backend::Postgres {
-        // A connection tells what it read a second later, when it does something else.
+        // A session reports its statistics up to a second later.
         let indexed = format!(
             "select idx_scan from pg_stat_user_indexes \
              where indexrelname = 'ix_chats_listing' and idx_scan >= {READ}"
@@ -85,7 +85,7 @@ async fn plans_for_few_chats_are_not_kept_for_many(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_bad_row_is_told_with_its_place_and_costs_no_other(backend: Backend) {
+async fn an_invalid_row_is_reported_and_affects_no_other(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let never = Some(Timestamp { seconds: i64::MAX, nanos: 0 });
     let rows = [
@@ -98,10 +98,10 @@ async fn a_bad_row_is_told_with_its_place_and_costs_no_other(backend: Backend) {
     ];
     let done = import(&fixture, rows).await.unwrap();
     assert_eq!(counts(&done), (3, 0, 3));
-    let told: Vec<_> =
+    let reported: Vec<_> =
         done.errors.iter().map(|e| (e.index, e.field.as_str(), e.reason.as_str())).collect();
     assert_eq!(
-        told,
+        reported,
         [
             (1, "chat.jid", "FIELD_REQUIRED"),
             (3, "chat.name", "FIELD_TOO_LONG"),
@@ -115,7 +115,7 @@ async fn a_bad_row_is_told_with_its_place_and_costs_no_other(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_only_the_database_refuses_costs_its_own_row(backend: Backend) {
+async fn a_row_that_the_database_refuses_affects_no_other(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let refuse = match backend {
         Backend::Postgres => "alter table chats add constraint no_b check (jid <> 'b')",
@@ -128,11 +128,11 @@ async fn what_only_the_database_refuses_costs_its_own_row(backend: Backend) {
     let done = import(&fixture, ["a", "b", "c"].map(chat)).await.unwrap();
     assert_eq!(counts(&done), (2, 0, 1));
     assert_eq!((done.errors[0].index, done.errors[0].reason.as_str()), (1, "INTERNAL"));
-    assert!(!done.errors[0].message.contains("no_b"), "internals stay in the log");
+    assert!(!done.errors[0].message.contains("no_b"), "internals are logged only");
 }
 
 #[apply(both!)]
-async fn the_last_row_of_a_jid_stands(backend: Backend) {
+async fn the_last_row_of_a_jid_wins(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let rows = (0..50).map(|n| Chat { name: n.to_string(), ..chat(["a", "b"][n % 2]) });
     let done = import(&fixture, rows).await.unwrap();
@@ -142,7 +142,7 @@ async fn the_last_row_of_a_jid_stands(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn more_rows_than_a_batch_holds(backend: Backend) {
+async fn rows_beyond_one_batch_are_imported(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let rows = (0..1_234).map(|n| chat(&n.to_string()));
     let done = import(&fixture, rows.clone()).await.unwrap();
@@ -153,7 +153,7 @@ async fn more_rows_than_a_batch_holds(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn refused_rows_are_counted_beyond_those_that_are_told(backend: Backend) {
+async fn refused_rows_are_counted_beyond_those_reported(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let done = import(&fixture, (0..150).map(|_| chat(""))).await.unwrap();
     assert_eq!((counts(&done), done.errors.len()), ((0, 0, 150), 100));

@@ -13,7 +13,7 @@ use tonic::{Code, Request, Status};
 use wire::convert::to_struct;
 
 use crate::{
-    fixture::{Fixture, chat, heard, message},
+    fixture::{Fixture, chat, message, next_bodies},
     order::Holder,
 };
 
@@ -35,7 +35,7 @@ async fn one_subscriber_too_many_is_refused(backend: Backend) {
     let id = fixture.chat("a").await;
     fixture.say(&id, "x").await;
     let mut first = first.into_inner();
-    assert_eq!(heard(&mut first, 1).await, ["x"]);
+    assert_eq!(next_bodies(&mut first, 1).await, ["x"]);
     drop(first);
     eventually("the place is free", async || {
         client.subscribe(SubscribeRequest::default()).await.ok()

@@ -20,7 +20,7 @@ const CHATS: [(&str, &str, &str, &str); 9] = [
 ];
 
 #[apply(both!)]
-async fn the_newest_message_comes_first_and_chats_without_one_last(backend: Backend) {
+async fn chats_are_listed_by_newest_message_those_without_last(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     insert(&fixture.database).await;
     let page = fixture.page(0, "", ChatType::Unspecified).await.unwrap();
@@ -29,11 +29,11 @@ async fn the_newest_message_comes_first_and_chats_without_one_last(backend: Back
 }
 
 #[apply(both!)]
-async fn pages_of_any_size_join_without_a_seam(backend: Backend) {
+async fn pages_of_any_size_make_the_whole_list(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     insert(&fixture.database).await;
     for of in [ChatType::Unspecified, ChatType::Group] {
-        let wanted: Vec<&str> = CHATS
+        let expected: Vec<&str> = CHATS
             .iter()
             .filter(|chat| of == ChatType::Unspecified || chat.1 == "group")
             .map(|chat| chat.0)
@@ -49,15 +49,15 @@ async fn pages_of_any_size_join_without_a_seam(backend: Backend) {
                     break;
                 }
             }
-            assert_eq!(found, wanted, "{of:?}, {size} a page");
+            assert_eq!(found, expected, "{of:?}, {size} a page");
         }
     }
 }
 
 #[apply(both!)]
-async fn whoever_lists_sees_what_was_answered_before(backend: Backend) {
+async fn a_list_contains_every_chat_created_before(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
-    // They all ask for the same page, and share reads of it.
+    // All of them request the same page and share its reads.
     let each = (0..16).map(|writer| {
         let fixture = &fixture;
         async move {
@@ -65,7 +65,7 @@ async fn whoever_lists_sees_what_was_answered_before(backend: Backend) {
                 let jid = format!("{writer}-{n}");
                 fixture.chat(&jid).await;
                 let page = fixture.page(1_000, "", ChatType::Unspecified).await.unwrap();
-                assert!(jids(&page.chats).contains(&jid), "{jid} is not there");
+                assert!(jids(&page.chats).contains(&jid), "{jid} is missing");
             }
         }
     });
@@ -73,7 +73,7 @@ async fn whoever_lists_sees_what_was_answered_before(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_page_has_at_most_a_thousand(backend: Backend) {
+async fn a_page_has_at_most_a_thousand_chats(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let rows: Vec<String> = (0..1_001).map(|n| format!("('{n:04}', '{n}')")).collect();
     let insert = format!("insert into chats (id, jid) values {}", rows.join(", "));
@@ -88,7 +88,7 @@ async fn a_page_has_at_most_a_thousand(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_token_is_good_for_its_own_list_alone(backend: Backend) {
+async fn a_page_token_is_valid_for_its_list_only(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     insert(&fixture.database).await;
     let token = fixture.page(2, "", ChatType::Unspecified).await.unwrap().next_page_token;
@@ -107,8 +107,8 @@ async fn a_token_is_good_for_its_own_list_alone(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn times_that_others_wrote_page_too(backend: Backend) {
-    // As SQLite's current_timestamp and the ORM wrote them, before 0003 gave them one width.
+async fn times_of_other_programs_are_ordered(backend: Backend) {
+    // Formats of SQLite's current_timestamp and of SQLAlchemy, before 0003 made them uniform.
     let fixture = Fixture::on(backend.at("0002").await).await;
     fixture
         .database

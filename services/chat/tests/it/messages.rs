@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[apply(both!)]
-async fn a_message_is_stored_and_moves_its_chat(backend: Backend) {
+async fn a_message_is_stored_and_updates_its_chat(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
     let given = SendMessageRequest {
@@ -35,7 +35,7 @@ async fn a_message_is_stored_and_moves_its_chat(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn the_last_message_never_moves_backwards(backend: Backend) {
+async fn last_message_at_never_decreases(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
     let ahead = "update chats set last_message_at = '2999-01-01 00:00:00.000000'";
@@ -46,7 +46,7 @@ async fn the_last_message_never_moves_backwards(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_retry_by_id_is_safe(backend: Backend) {
+async fn a_retry_with_the_same_id_stores_one_message(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let (chat, other) = (fixture.chat("a").await, fixture.chat("b").await);
     let id = Uuid::now_v7();
@@ -73,7 +73,7 @@ async fn a_retry_by_id_is_safe(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_a_message_must_be_is_said_with_the_field(backend: Backend) {
+async fn invalid_fields_are_refused_by_name(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
     let good = message(&chat, "x");
@@ -106,10 +106,10 @@ async fn what_a_message_must_be_is_said_with_the_field(backend: Backend) {
 #[apply(both!)]
 async fn a_message_of_an_unknown_chat_stores_nothing(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
-    let refused = fixture.send(message("nowhere", "x")).await.unwrap_err();
+    let refused = fixture.send(message("unknown", "x")).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "CHAT_NOT_FOUND"));
     assert!(fixture.database.column("select id from messages").await.is_empty());
-    let refused = list(&fixture, "nowhere", 0, "").await.unwrap_err();
+    let refused = list(&fixture, "unknown", 0, "").await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "CHAT_NOT_FOUND"));
 }
 
@@ -128,10 +128,10 @@ async fn a_reply_stays_in_its_chat(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_bad_message_fails_alone(backend: Backend) {
+async fn a_message_that_the_database_refuses_fails_alone(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
-    // One that nothing foresees but the database.
+    // Only the database knows that it is invalid.
     let refuse = match backend {
         Backend::Postgres => "alter table messages add constraint no_bad check (body <> 'bad')",
         Backend::Sqlite => {
@@ -162,7 +162,7 @@ async fn a_bad_message_fails_alone(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn messages_are_read_newest_first_page_by_page(backend: Backend) {
+async fn messages_are_listed_newest_first_in_pages(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let (chat, other) = (fixture.chat("a").await, fixture.chat("b").await);
     let mut sent = Vec::new();
@@ -192,7 +192,7 @@ async fn messages_are_read_newest_first_page_by_page(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_page_of_large_messages_is_shorter_and_can_be_received(backend: Backend) {
+async fn a_page_of_large_messages_is_shorter(backend: Backend) {
     const COUNT: usize = 150;
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
@@ -218,24 +218,24 @@ async fn a_page_of_large_messages_is_shorter_and_can_be_received(backend: Backen
 }
 
 #[apply(both!)]
-async fn a_chat_takes_its_messages_with_it(backend: Backend) {
+async fn deleting_a_chat_deletes_its_messages(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
     let first = fixture.say(&chat, "1").await;
     fixture.client().delete_chat(DeleteChatRequest { id: chat }).await.unwrap();
     assert!(fixture.database.column("select id from messages").await.is_empty());
-    // Its position does not come again: a cursor of it stays good.
+    // Its position is not reused: its cursor stays valid.
     let other = fixture.chat("b").await;
     let mut stream = fixture.subscribe("", &first.cursor).await.unwrap();
     fixture.say(&other, "2").await;
-    assert_eq!(crate::fixture::heard(&mut stream, 1).await, ["2"]);
+    assert_eq!(crate::fixture::next_bodies(&mut stream, 1).await, ["2"]);
 }
 
 #[apply(both!)]
-async fn more_messages_than_may_wait_are_refused_at_once(backend: Backend) {
+async fn messages_beyond_the_queue_are_refused(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
-    // Nothing is stored while somebody else writes.
+    // Another writer blocks every insert.
     let (begin, end) = match backend {
         Backend::Postgres => ("begin; lock table messages in exclusive mode", "commit"),
         Backend::Sqlite => ("begin immediate", "commit"),

@@ -1,20 +1,20 @@
-//! The models and the revisions that they are for.
+//! The models against the revisions that they require.
 
 use chat::models::{self, BUILT_WITH, REQUIRES};
 use database::Database;
 use testing::{Backend, TestDatabase, apply, both};
 
 #[apply(both!)]
-async fn the_models_run_on_what_they_require_and_not_before(backend: Backend) {
-    assert_eq!(answered(&backend.at(REQUIRES).await).await, Ok(()));
+async fn the_models_run_on_the_required_revision_and_not_on_older_ones(backend: Backend) {
+    assert_eq!(probe(&backend.at(REQUIRES).await).await, Ok(()));
     let before = format!("{:04}", REQUIRES.parse::<u32>().unwrap() - 1);
-    let refused = answered(&backend.at(&before).await).await.unwrap_err();
+    let refused = probe(&backend.at(&before).await).await.unwrap_err();
     assert!(refused.contains("since_position"), "{refused}");
 }
 
-/// Whatever column is gone, the gate's third proof asks for it.
+/// The gate's proof of the models covers every column.
 #[apply(both!)]
-async fn any_column_is_missed(backend: Backend) {
+async fn any_missing_column_is_detected(backend: Backend) {
     let database = backend.at_head().await;
     let columns = |table: &str| match backend {
         Backend::Postgres => format!(
@@ -23,7 +23,7 @@ async fn any_column_is_missed(backend: Backend) {
         ),
         Backend::Sqlite => format!("select name from pragma_table_info('{table}')"),
     };
-    assert_eq!(answered(&database).await, Ok(()));
+    assert_eq!(probe(&database).await, Ok(()));
     for (table, least) in [
         ("chats", 8),
         ("messages", 8),
@@ -39,21 +39,21 @@ async fn any_column_is_missed(backend: Backend) {
         for column in columns.into_iter().flatten() {
             let rename =
                 |from: &str, to: &str| format!("alter table {table} rename column {from} to {to}");
-            database.execute(&rename(&column, "gone")).await;
-            let refused = answered(&database).await.unwrap_err();
+            database.execute(&rename(&column, "renamed")).await;
+            let refused = probe(&database).await.unwrap_err();
             assert!(refused.contains(&column), "{column}: {refused}");
-            database.execute(&rename("gone", &column)).await;
+            database.execute(&rename("renamed", &column)).await;
         }
     }
-    assert_eq!(answered(&database).await, Ok(()));
+    assert_eq!(probe(&database).await, Ok(()));
 }
 
 #[test]
-fn the_build_knows_the_newest_revision() {
+fn the_build_knows_the_required_revision() {
     assert!(BUILT_WITH >= REQUIRES);
 }
 
-async fn answered(database: &TestDatabase) -> Result<(), String> {
+async fn probe(database: &TestDatabase) -> Result<(), String> {
     let database = Database::new(&database.url().parse().unwrap(), "test", 1);
     let mut connection = database.connection().await.unwrap();
     models::probe_columns(&mut connection).await.map_err(|error| error.to_string())

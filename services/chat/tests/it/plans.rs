@@ -1,4 +1,4 @@
-//! How the databases run the listing: along an index, never sorting, on any page.
+//! How the databases execute the queries of ListChats: along an index, without a sort.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +16,7 @@ use tokio_postgres::SimpleQueryMessage;
 const TIME: &str = "'2024-01-01T00:00:05Z'";
 
 #[apply(both!)]
-async fn a_page_follows_an_index_and_sorts_nothing(backend: Backend) {
+async fn a_page_is_read_along_an_index_without_a_sort(backend: Backend) {
     let database = backend.at_head().await;
     fill(&database, backend).await;
     for of in [None, Some(ChatType::Group)] {
@@ -29,7 +29,7 @@ async fn a_page_follows_an_index_and_sorts_nothing(backend: Backend) {
             for sql in queries(&database, of, after).await {
                 let mut values: Vec<&str> = of.iter().map(|_| "'group'").collect();
                 values.extend(keys.iter().filter(|_| sql.contains(") < (")));
-                // One plan for all values, and one for these.
+                // A generic plan, and one for these values.
                 for cache in ["force_generic_plan", "force_custom_plan"] {
                     let plan = plan(&database, &sql, &values, cache).await;
                     assert!(plan.contains(index), "{sql}\n{plan}");
@@ -54,7 +54,7 @@ async fn fill(database: &TestDatabase, backend: Backend) {
         Backend::Postgres => "'group'::chat_type_enum",
         Backend::Sqlite => "'group'",
     };
-    // As many share a time as make a sort worth it, to a planner that is free to.
+    // Many equal times, which would make a sort cheap for the planner.
     let rows = |last: &str, shift: u32| {
         format!(
             "insert into chats (id, jid, chat_type, last_message_at) \
@@ -67,7 +67,7 @@ async fn fill(database: &TestDatabase, backend: Backend) {
     database.execute("analyze chats").await;
 }
 
-/// The queries that a page is read by, as the database is sent them.
+/// The SQL of the queries for one page.
 async fn queries(
     database: &TestDatabase,
     of: Option<ChatType>,

@@ -1,4 +1,4 @@
-//! Schedules: each run sent once, whoever is there to send it.
+//! Schedules: each run is sent once, by any replica.
 
 use std::time::{Duration, SystemTime};
 
@@ -61,9 +61,9 @@ async fn messages(fixture: &Fixture, chat_id: &str) -> Vec<Message> {
     fixture.client().list_messages(request).await.unwrap().into_inner().messages
 }
 
-/// A schedule that stands at a run in the past, as a service that slept finds it.
-async fn overslept(fixture: &Fixture, id: &str, stood_at: &str) {
-    let sql = format!("update scheduled_messages set next_run_at = '{stood_at}' where id = '{id}'");
+/// Sets the next run of a schedule to a time in the past, as after a downtime.
+async fn make_due(fixture: &Fixture, id: &str, since: &str) {
+    let sql = format!("update scheduled_messages set next_run_at = '{since}' where id = '{id}'");
     fixture.database.execute(&sql).await;
 }
 
@@ -71,8 +71,16 @@ async fn sent(fixture: &Fixture, chat_id: &str) -> Message {
     eventually("the run is sent", async || messages(fixture, chat_id).await.pop()).await
 }
 
+/// Waits for a run of a schedule that becomes due now: the pass that sends it begins after this.
+async fn a_pass_completes(fixture: &Fixture) {
+    let chat = fixture.chat("another").await;
+    let schedule = create(fixture, cron(&chat, "0 0 1 1 *")).await.unwrap();
+    make_due(fixture, &schedule.id, "2020-01-01 00:00:00+00:00").await;
+    sent(fixture, &chat).await;
+}
+
 #[apply(both!)]
-async fn once_is_sent_once_and_is_done(backend: Backend) {
+async fn a_schedule_with_one_time_is_sent_once(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
     let mut live = fixture.subscribe(&chat, "").await.unwrap();
@@ -82,7 +90,7 @@ async fn once_is_sent_once_and_is_done(backend: Backend) {
     };
     let created = create(&fixture, given.clone()).await.unwrap();
     assert_eq!((&created.when, &created.timezone), (&given.when, &"UTC".to_owned()));
-    let Some(When::Once(at)) = given.when else { panic!("it is once") };
+    let Some(When::Once(at)) = given.when else { panic!("it has one time") };
     assert_eq!(created.next_run_at.unwrap().seconds, at.seconds);
 
     let message = live.message().await.unwrap().unwrap().message.unwrap();
@@ -91,8 +99,8 @@ async fn once_is_sent_once_and_is_done(backend: Backend) {
         (&given.message, &format!("schedule:{}", created.id))
     );
     assert_eq!(Uuid::parse_str(&message.id).unwrap().get_version_num(), 5);
-    let told = &message.metadata.as_ref().unwrap().fields;
-    assert!(told.contains_key("topic") && told.contains_key("schedule"), "{told:?}");
+    let fields = &message.metadata.as_ref().unwrap().fields;
+    assert!(fields.contains_key("topic") && fields.contains_key("schedule"), "{fields:?}");
     assert_eq!(messages(&fixture, &chat).await, std::slice::from_ref(&message));
     let done = get(&fixture, &created.id).await;
     assert_eq!((done.next_run_at, done.last_run_at), (None, message.sent_at));
@@ -100,19 +108,20 @@ async fn once_is_sent_once_and_is_done(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn who_slept_sends_the_last_run_and_says_so(backend: Backend) {
+async fn after_a_downtime_the_last_run_is_sent_with_the_number_of_missed_ones(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
     // Far from a boundary at any time of a test: once a year, on the first day.
     let schedule = create(&fixture, cron(&chat, "0 0 1 1 *")).await.unwrap();
-    overslept(&fixture, &schedule.id, "2020-01-01 00:00:00+00:00").await;
+    make_due(&fixture, &schedule.id, "2020-01-01 00:00:00+00:00").await;
     let message = sent(&fixture, &chat).await;
-    let told = wire::convert::from_struct(message.metadata.unwrap()).unwrap();
-    let missed = told["schedule"]["missed"].as_f64().unwrap();
-    assert!(missed >= 6.0, "{told}");
+    let metadata = wire::convert::from_struct(message.metadata.unwrap()).unwrap();
+    let missed = metadata["schedule"]["missed"].as_f64().unwrap();
+    assert!(missed >= 6.0, "{metadata}");
     let after = get(&fixture, &schedule.id).await;
     assert_eq!(after.next_run_at, schedule.next_run_at);
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // A later pass of the runner sends another schedule and not this one again.
+    a_pass_completes(&fixture).await;
     assert_eq!(messages(&fixture, &chat).await.len(), 1);
 }
 
@@ -127,7 +136,7 @@ async fn replicas_send_each_run_once(backend: Backend) {
         chats.push(chat);
     }
     let all = "select count(*) from scheduled_messages where next_run_at is null";
-    eventually("every run was sent", async || {
+    eventually("every run is sent", async || {
         (fixture.database.column(all).await == [Some("20".into())]).then_some(())
     })
     .await;
@@ -142,10 +151,10 @@ async fn a_run_that_was_sent_is_not_sent_again(backend: Backend) {
     let chat = fixture.chat("a").await;
     let schedule = create(&fixture, cron(&chat, "0 0 1 1 *")).await.unwrap();
     let back = "2020-01-01 00:00:00+00:00";
-    overslept(&fixture, &schedule.id, back).await;
+    make_due(&fixture, &schedule.id, back).await;
     sent(&fixture, &chat).await;
-    overslept(&fixture, &schedule.id, back).await;
-    eventually("it moved on", async || {
+    make_due(&fixture, &schedule.id, back).await;
+    eventually("the schedule is at its next run", async || {
         (get(&fixture, &schedule.id).await.next_run_at == schedule.next_run_at).then_some(())
     })
     .await;
@@ -153,7 +162,7 @@ async fn a_run_that_was_sent_is_not_sent_again(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_run_out_of_turn_leaves_the_next_one(backend: Backend) {
+async fn a_run_on_request_does_not_move_the_next_run(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
     let schedule = create(&fixture, cron(&chat, "0 0 1 1 *")).await.unwrap();
@@ -165,19 +174,22 @@ async fn a_run_out_of_turn_leaves_the_next_one(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_is_switched_off_is_not_sent(backend: Backend) {
+async fn a_disabled_schedule_is_not_sent(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
     let off = Schedule { enabled: false, ..once(&chat, Duration::from_millis(200)) };
     let off = create(&fixture, off).await.unwrap();
     assert_eq!(off.next_run_at, None);
     let schedule = create(&fixture, cron(&chat, "0 0 1 1 *")).await.unwrap();
-    let switched = Schedule { enabled: false, ..schedule.clone() };
-    let switched = update(&fixture, switched, &["enabled"]).await.unwrap();
-    assert_eq!((switched.next_run_at, switched.message), (None, "hello".into()));
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    let disabled = Schedule { enabled: false, ..schedule.clone() };
+    let disabled = update(&fixture, disabled, &["enabled"]).await.unwrap();
+    assert_eq!((disabled.next_run_at, disabled.message), (None, "hello".into()));
+    // A schedule that is due after the disabled one is sent.
+    let other = fixture.chat("b").await;
+    create(&fixture, once(&other, Duration::from_millis(300))).await.unwrap();
+    sent(&fixture, &other).await;
     assert!(messages(&fixture, &chat).await.is_empty());
-    // Its time has passed meanwhile.
+    // Its time is in the past now.
     let on = Schedule { enabled: true, ..off };
     let refusal = update(&fixture, on, &["enabled"]).await.unwrap_err();
     assert_invalid(&refusal, "schedule.once", "TIME_PAST");
@@ -187,7 +199,7 @@ async fn what_is_switched_off_is_not_sent(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_change_of_the_time_counts_from_now(backend: Backend) {
+async fn an_updated_time_counts_from_now(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
     let schedule = create(&fixture, cron(&chat, "0 0 1 1 *")).await.unwrap();
@@ -202,7 +214,7 @@ async fn a_change_of_the_time_counts_from_now(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn they_are_listed_and_deleted(backend: Backend) {
+async fn schedules_are_listed_and_deleted(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let (chat, other) = (fixture.chat("a").await, fixture.chat("b").await);
     let mut created = Vec::new();
@@ -221,7 +233,7 @@ async fn they_are_listed_and_deleted(backend: Backend) {
     assert_eq!(second.next_page_token, "");
     let foreign = list(&other, first.next_page_token).await.unwrap_err();
     assert_eq!(foreign.code(), Code::InvalidArgument);
-    assert_eq!(reason(&list("nobody", String::new()).await.unwrap_err()), "CHAT_NOT_FOUND");
+    assert_eq!(reason(&list("unknown", String::new()).await.unwrap_err()), "CHAT_NOT_FOUND");
 
     let request = DeleteScheduleRequest { id: created[0].id.clone() };
     client(&fixture).delete_schedule(request.clone()).await.unwrap();
@@ -230,7 +242,7 @@ async fn they_are_listed_and_deleted(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_is_no_schedule_is_refused_by_its_field(backend: Backend) {
+async fn invalid_fields_are_refused_by_name(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let chat = fixture.chat("a").await;
     let good = cron(&chat, "30 9 * * 1-5");
@@ -251,31 +263,31 @@ async fn what_is_no_schedule_is_refused_by_its_field(backend: Backend) {
     ] {
         assert_invalid(&create(&fixture, schedule).await.unwrap_err(), field, reason);
     }
-    let lost = create(&fixture, cron("nobody", "* * * * *")).await.unwrap_err();
+    let lost = create(&fixture, cron("unknown", "* * * * *")).await.unwrap_err();
     assert_eq!(reason(&lost), "CHAT_NOT_FOUND");
 }
 
 #[apply(both!)]
-async fn what_another_program_left_is_put_right(backend: Backend) {
+async fn schedules_of_another_program_are_completed_or_disabled(backend: Backend) {
     let database = backend.at_head().await;
     database
         .execute(
             "insert into chats (id, jid) values ('c', 'c'); \
              insert into scheduled_messages \
              (id, chat_id, message, schedule_type, schedule_expression, next_run_at) values \
-             ('adrift', 'c', 'a', 'cron', '0 0 1 1 *', null), \
-             ('broken', 'c', 'b', 'cron', 'every day', '2020-01-01 00:00:00')",
+             ('valid', 'c', 'a', 'cron', '0 0 1 1 *', null), \
+             ('invalid', 'c', 'b', 'cron', 'every day', '2020-01-01 00:00:00')",
         )
         .await;
     let fixture = Fixture::on(database).await;
-    eventually("the first stands at a run", async || {
+    eventually("the valid one has a next run", async || {
         let row = "select id from scheduled_messages where next_run_at > '2021-01-01'";
-        (fixture.database.column(row).await == [Some("adrift".into())]).then_some(())
+        (fixture.database.column(row).await == [Some("valid".into())]).then_some(())
     })
     .await;
-    eventually("the other is off", async || {
+    eventually("the invalid one is disabled", async || {
         let row = "select id from scheduled_messages where not enabled";
-        (fixture.database.column(row).await == [Some("broken".into())]).then_some(())
+        (fixture.database.column(row).await == [Some("invalid".into())]).then_some(())
     })
     .await;
 }

@@ -1,36 +1,36 @@
-//! Many workers at two replicas: each message of each bot answered exactly once.
+//! Many workers at two replicas.
 
 use std::collections::HashMap;
 
 use api::chat::v1::{chat_service_client::ChatServiceClient, work_request::Attend};
 use testing::{Backend, apply, both, channel, eventually};
 
-use super::{Worker, messages, sitting, waiting};
+use super::{Worker, assigned_bot, messages, open_deliveries};
 use crate::fixture::{Fixture, message};
 
 const SENDERS: usize = 4;
 const EACH: usize = 50;
 
 #[apply(both!)]
-async fn every_pair_is_answered_exactly_once(backend: Backend) {
+async fn every_bot_answers_every_message_once(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let replicas = [fixture.chat, fixture.replica().await];
     let chats = [fixture.chat("a").await, fixture.chat("b").await];
     for chat in &chats {
-        sitting(&fixture, chat, "one").await;
-        sitting(&fixture, chat, "two").await;
+        assigned_bot(&fixture, chat, "one").await;
+        assigned_bot(&fixture, chat, "two").await;
     }
     for address in replicas {
         for kind in ["one", "two", "one", "two"] {
             let attend = Attend { r#type: kind.into(), concurrency: 4, ..Attend::default() };
-            tokio::spawn(Worker::attend_as(address, attend).await.echo());
+            tokio::spawn(Worker::attend_with(address, attend).await.echo());
         }
     }
-    // One that is killed again and again with what it holds.
-    let killed = tokio::spawn(async move {
+    // A worker that disconnects again and again while it holds deliveries.
+    let disconnecting = tokio::spawn(async move {
         loop {
             let attend = Attend { r#type: "one".into(), concurrency: 3, ..Attend::default() };
-            let mut worker = Worker::attend_as(replicas[1], attend).await;
+            let mut worker = Worker::attend_with(replicas[1], attend).await;
             worker.next().await;
         }
     });
@@ -47,14 +47,14 @@ async fn every_pair_is_answered_exactly_once(backend: Backend) {
     for sender in senders {
         sender.await.unwrap();
     }
-    killed.abort();
-    eventually("all is answered", async || {
+    disconnecting.abort();
+    eventually("every delivery is answered", async || {
         let done = fixture.database.column("select count(*) from processed_messages").await;
         let all = (SENDERS * EACH * 2).to_string();
         (done == [Some(all)]).then_some(())
     })
     .await;
-    assert_eq!(waiting(&fixture).await, "0");
+    assert_eq!(open_deliveries(&fixture).await, "0");
     let mut replies: HashMap<(String, String), usize> = HashMap::new();
     for chat in &chats {
         let all = messages(&fixture, chat).await;
@@ -64,5 +64,5 @@ async fn every_pair_is_answered_exactly_once(backend: Backend) {
         }
     }
     assert_eq!(replies.len(), SENDERS * EACH * 2);
-    assert!(replies.values().all(|times| *times == 1));
+    assert!(replies.values().all(|count| *count == 1));
 }
