@@ -7,7 +7,7 @@ use api::chat::v1::{
     work_request::{Attend, Request as Asked},
 };
 use testing::{
-    Backend, CallersFile, DEADLINE, Process, apply, as_caller, both, call, channel, eventually,
+    Backend, AccessFile, DEADLINE, Process, apply, as_caller, both, call, channel, eventually,
     info, reason,
 };
 use tokio::time::timeout;
@@ -23,7 +23,7 @@ const CHAT: &str = env!("CARGO_BIN_EXE_chat");
 const ROLES: [(&str, &str); 3] = [("reader", "reader"), ("bot", "bot"), ("service", "service")];
 
 /// A replica that knows its callers, beside one that does not.
-async fn guarded(fixture: &Fixture, callers: &CallersFile) -> (Process, Channel) {
+async fn guarded(fixture: &Fixture, callers: &AccessFile) -> (Process, Channel) {
     let (schema, file) = (format!("http://{}", fixture.schema), callers.path());
     let file = file.display().to_string();
     let env = [
@@ -57,7 +57,7 @@ fn may(path: &str) -> Option<&'static [&'static str]> {
 #[apply(both!)]
 async fn each_role_may_call_what_is_its_own(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
-    let callers = CallersFile::of(&ROLES);
+    let callers = AccessFile::of(&ROLES);
     let (_process, channel) = guarded(&fixture, &callers).await;
     for path in method_paths(&["chat.v1", "gate.v1"]) {
         let Some(may) = may(&path) else { continue };
@@ -84,7 +84,7 @@ async fn each_role_may_call_what_is_its_own(backend: Backend) {
 #[apply(both!)]
 async fn a_bot_may_attend_only_to_its_own_type(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
-    let callers = CallersFile::of(&ROLES);
+    let callers = AccessFile::of(&ROLES);
     let (_process, channel) = guarded(&fixture, &callers).await;
     let chat_id = fixture.chat("a").await;
     for bot_type in ["echo", "translation"] {
@@ -131,7 +131,7 @@ async fn assign_bot(fixture: &Fixture, chat_id: &str, bot_type: &str) {
 #[tokio::test]
 async fn commands_send_a_token_and_advise_if_it_is_missing() {
     let fixture = Fixture::ready(Backend::Sqlite).await;
-    let callers = CallersFile::of(&ROLES);
+    let callers = AccessFile::of(&ROLES);
     let (mut process, _) = guarded(&fixture, &callers).await;
     let url = format!("http://{}", process.address("chat").await);
     let chat = async |arguments: &[&str], who: Option<&str>| {

@@ -1,4 +1,4 @@
-//! What the benchmarks share: when a step was committed, and how times are told.
+//! Shared by the benchmarks: when a step was committed, resident memory, distributions of times.
 
 use std::{
     fmt, fs,
@@ -7,14 +7,15 @@ use std::{
 
 use testing::{Backend, Process, TestDatabase};
 
-/// The figure, or a small one where `cargo test --benches` only wants to see that it runs.
+/// The number of rounds, or a small one without --bench, when `cargo test --benches` only checks
+/// that it runs.
 pub fn rounds(figure: usize) -> usize {
     if std::env::args().any(|argument| argument == "--bench") { figure } else { 2 }
 }
 
-/// When the newest step was committed: the time that its own record in the ledger carries, by the
-/// database's clock, which must be this machine's. It is written last before the COMMIT, so that
-/// what is counted from it has the COMMIT in it.
+/// When the newest step was committed, from its row in the ledger. The database must use this
+/// machine's clock. The row is the last write before COMMIT, so a duration from this time includes
+/// the COMMIT.
 pub async fn committed(backend: Backend, database: &TestDatabase) -> SystemTime {
     let micros = match backend {
         Backend::Postgres => "(extract(epoch from committed_at) * 1000000)::bigint",
@@ -35,12 +36,11 @@ pub fn resident(process: &Process) -> f64 {
     kib / 1024.0
 }
 
-/// Times, told as `p50 1.2 ms, p99 3.4 ms, max 5.6 ms of 200`.
+/// Durations, printed as `p50 1.2 ms, p99 3.4 ms, max 5.6 ms of 200`.
 #[derive(Default)]
 pub struct Spread(Vec<Duration>);
 
 impl Spread {
-    /// Adds what passed between two moments.
     pub fn add(&mut self, from: SystemTime, to: SystemTime) {
         self.0.push(to.duration_since(from).unwrap());
     }

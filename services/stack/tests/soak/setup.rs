@@ -1,5 +1,5 @@
-//! What is there before the load begins: chats, bots in some of them, and a message behind which all
-//! subscribers begin.
+//! The content before the load starts: chats, bots in some of them, and a first message after which
+//! all subscriptions start.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -14,32 +14,31 @@ use testing::channel;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-use super::world::World;
+use super::cluster::Cluster;
 
 const CHATS: usize = 16;
 
-/// Which bots sit in the first chats.
-const SEATS: [&[usize]; 3] = [&[0, 1], &[0], &[1, 0]];
+/// The bots that are assigned to the first chats.
+const ASSIGNED_BOTS: [&[usize]; 3] = [&[0, 1], &[0], &[1, 0]];
 
-/// The scene, shared by all who act.
-pub struct Stage {
+/// The content and the end of the load, shared by all tasks.
+pub struct Setup {
     pub addresses: Vec<SocketAddr>,
     pub chats: Vec<String>,
-    /// The second one hears what the first one says.
+    /// The second one receives the messages of the first.
     pub bots: Vec<Bot>,
-    /// Everybody subscribes to what comes after it.
+    /// Every subscription starts after it.
     pub first: Message,
-    /// No more load.
+    /// Ends the load.
     pub stopping: CancellationToken,
-    /// The end of all.
+    /// Ends workers and subscribers.
     pub ending: CancellationToken,
     seed: u64,
 }
 
-impl Stage {
-    /// Makes it.
-    pub async fn set(world: &World, seed: u64) -> Self {
-        let address = world.addresses[0];
+impl Setup {
+    pub async fn create(cluster: &Cluster, seed: u64) -> Self {
+        let address = cluster.addresses[0];
         let mut client = ChatServiceClient::new(channel(address));
         let mut chats = Vec::new();
         for number in 0..CHATS {
@@ -50,11 +49,11 @@ impl Stage {
         let mut client = BotServiceClient::new(channel(address));
         let bots =
             vec![bot(&mut client, "first", false).await, bot(&mut client, "second", true).await];
-        for (chat, seats) in chats.iter().zip(SEATS) {
-            for (priority, seat) in (0..).zip(seats) {
+        for (chat, assigned) in chats.iter().zip(ASSIGNED_BOTS) {
+            for (priority, bot) in (0..).zip(assigned) {
                 let assignment = Assignment {
                     chat_id: chat.clone(),
-                    bot_id: bots[*seat].id.clone(),
+                    bot_id: bots[*bot].id.clone(),
                     enabled: true,
                     priority,
                     ..Assignment::default()
@@ -65,13 +64,13 @@ impl Stage {
         }
         let request = SendMessageRequest {
             chat_id: chats[CHATS - 1].clone(),
-            sender: "stage".into(),
-            body: "It begins.".into(),
+            sender: "setup".into(),
+            body: "first".into(),
             ..SendMessageRequest::default()
         };
         let sent = ChatServiceClient::new(channel(address)).send_message(request).await.unwrap();
         Self {
-            addresses: world.addresses.clone(),
+            addresses: cluster.addresses.clone(),
             chats,
             bots,
             first: sent.into_inner().message.unwrap(),
@@ -81,7 +80,7 @@ impl Stage {
         }
     }
 
-    /// Chance for one who acts, by what it does and its number.
+    /// A random generator for the task of this role and number.
     pub fn random(&self, role: &str, number: usize) -> StdRng {
         let role = role.bytes().fold(0_u64, |sum, byte| sum * 31 + u64::from(byte));
         StdRng::seed_from_u64(self.seed ^ (role << 16) ^ number as u64)

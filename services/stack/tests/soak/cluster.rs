@@ -11,25 +11,22 @@ use crate::{
     services::{binary, schema},
 };
 
-/// Failures of a delivery after which it is parked: within seconds.
-pub const FAILURES: usize = 4;
+/// Failures after which a delivery is parked: it takes seconds.
+pub const BOT_FAILURES: usize = 4;
 
-/// All that runs.
-pub struct World {
-    /// Where everything is kept.
+pub struct Cluster {
     pub backend: Backend,
     pub schema: Process,
     pub replicas: Vec<Process>,
-    /// Where the replicas are called.
     pub addresses: Vec<SocketAddr>,
-    /// None with one replica, which has nobody to wake.
+    /// None with a single replica, which has no other to wake.
     pub nats: Option<Nats>,
-    /// Outlives those who use it.
+    /// Last, so that it is dropped after the services.
     pub database: TestDatabase,
 }
 
-impl World {
-    /// On a database of its own, serving.
+impl Cluster {
+    /// Starts all processes on a new database and waits until they serve.
     pub async fn start(backend: Backend) -> Self {
         let database = backend.empty().await;
         let mut schema = schema(&database);
@@ -40,12 +37,12 @@ impl World {
             Backend::Sqlite => (1, None),
         };
         let bus = nats.as_ref().map(Nats::url);
-        let (schema_url, failures) = (format!("http://{schema_address}"), FAILURES.to_string());
+        let (schema_url, failures) = (format!("http://{schema_address}"), BOT_FAILURES.to_string());
         let mut env = vec![
             ("DATABASE_URL", database.url()),
             ("SCHEMA_URL", &schema_url),
             ("CHAT_BOT_FAILURES", &failures),
-            // Nobody probes.
+            // Without probes the shutdown notice is a delay only.
             ("CHAT_NOTICE", "1s"),
         ];
         env.extend(bus.as_deref().map(|bus| ("CHAT_BUS", bus)));
@@ -55,19 +52,19 @@ impl World {
         for replica in &mut replicas {
             addresses.push(replica.address("chat").await);
         }
-        let world = Self { backend, schema, replicas, addresses, nats, database };
+        let cluster = Self { backend, schema, replicas, addresses, nats, database };
         for number in 0..count {
-            world.opened(number).await;
+            cluster.wait_until_serving(number).await;
         }
-        world
+        cluster
     }
 
-    /// Starts a replica again that ended, and waits until it serves.
+    /// Restarts a replica that ended, and waits until it serves.
     pub async fn restart(&mut self, replica: usize, after: Duration) {
         sleep(after).await;
         self.replicas[replica].restart();
         self.replicas[replica].address("chat").await;
-        self.opened(replica).await;
+        self.wait_until_serving(replica).await;
     }
 
     /// The replicas' resident memory, in MiB.
@@ -75,11 +72,11 @@ impl World {
         self.replicas.iter().map(resident).collect()
     }
 
-    async fn opened(&self, replica: usize) {
+    async fn wait_until_serving(&self, replica: usize) {
         let mut gate = ReadinessServiceClient::new(channel(self.addresses[replica]));
         eventually("the replica serves", async || {
-            let said = gate.readiness(ReadinessRequest {}).await.ok()?;
-            said.into_inner().open.then_some(())
+            let readiness = gate.readiness(ReadinessRequest {}).await.ok()?;
+            readiness.into_inner().open.then_some(())
         })
         .await;
     }
