@@ -19,6 +19,11 @@ begin
   end if;
 end $$;
 
+-- The server's messages reach these services' logs in English, whatever language the server speaks. No
+-- service decides by them: SQLSTATE codes are for that.
+alter role schemagate_owner set lc_messages = 'C';
+alter role schemagate_chat set lc_messages = 'C';
+
 -- Nobody else is here: not to connect, nor with temporary tables, nor (before PostgreSQL 15) with tables.
 do $$
 begin

@@ -132,6 +132,8 @@ pub enum Reason {
     LockTimeout,
     /// The bookkeeping tables cannot be created or written.
     BookkeepingFailed,
+    /// A newer build has migrated the bookkeeping tables.
+    BookkeepingNewer,
     /// A duration is negative or longer than a year.
     DurationInvalid,
     /// A dependent's name or revision is not valid.

@@ -7,23 +7,22 @@ mod ready;
 mod send;
 mod tail;
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::process::ExitCode;
 
 use access::BearerError;
 use clap::{
     Args, Parser, Subcommand,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use cli::{DatabaseArgs, HealthArgs, TelemetryArgs, TokenArgs, in_file, redacted, service_url};
+use cli::{DatabaseArgs, HealthArgs, TelemetryArgs, TokenArgs, in_file, redacted};
 use gate::Mode;
-use tonic::transport::Uri;
 
 use crate::{
     BusUrl, Config, Limits,
     serve::{MAX_STALENESS, NOTICE},
 };
 
-pub use asking::{Asking, ChatTlsArgs, ChatTokenArgs};
+pub use asking::{Asking, ChatClientArgs};
 pub use chats::{CreateArgs, ListArgs};
 pub use import::ImportArgs;
 pub use send::SendArgs;
@@ -92,21 +91,9 @@ pub enum Ask {
     Import(ImportArgs),
 }
 
-cli::listener_tls_args!("CHAT");
+cli::listen_args!("CHAT", "127.0.0.1:50052");
 cli::access_args!("CHAT");
-cli::token_args!(SchemaTokenArgs, "SCHEMA", "schema-");
-cli::client_tls_args!(SchemaTlsArgs, "SCHEMA", "schema-");
-
-/// Where the service is.
-#[derive(Clone, Debug, Args)]
-pub struct ListenArgs {
-    /// Where to listen.
-    #[arg(long = "listen", env = "CHAT_LISTEN", default_value = "127.0.0.1:50052")]
-    pub listen: SocketAddr,
-    /// What it shows there.
-    #[command(flatten)]
-    pub tls: TlsArgs,
-}
+cli::client_args!(SchemaClientArgs, "schema", "SCHEMA", "schema-", "http://127.0.0.1:50051");
 
 /// How to serve.
 #[derive(Clone, Debug, Args)]
@@ -120,25 +107,12 @@ pub struct ServeArgs {
     /// Who may call.
     #[command(flatten)]
     pub access: AccessArgs,
-    /// Where to be scraped by Prometheus, at /metrics; over TLS where calls are. Nowhere,
-    /// if not given.
-    #[arg(long, env = "CHAT_METRICS_LISTEN", value_name = "LISTEN")]
-    pub metrics_listen: Option<SocketAddr>,
+    /// The listener for Prometheus.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
     /// The schema service of the same database.
-    #[arg(
-        long,
-        env = "SCHEMA_URL",
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:50051",
-        value_parser = service_url()
-    )]
-    pub schema_url: Uri,
-    /// How that is called over TLS.
     #[command(flatten)]
-    pub schema_tls: SchemaTlsArgs,
-    /// As whom that is called.
-    #[command(flatten)]
-    pub schema_token: SchemaTokenArgs,
+    pub schema: SchemaClientArgs,
     /// What of the schema opens the gate. Once open, revisions that are merely pending close
     /// neither.
     #[arg(long, env = "CHAT_GATE", default_value = "head", value_parser = mode())]
@@ -207,9 +181,9 @@ impl ServeArgs {
     pub fn config(&self) -> Result<Config, BearerError> {
         Ok(Config {
             database: self.database.url().clone(),
-            schema_url: self.schema_url.clone(),
-            schema_tls: self.schema_tls.files(),
-            schema_token: self.schema_token.bearer(&self.schema_url)?,
+            schema_url: self.schema.url.clone(),
+            schema_tls: self.schema.files(),
+            schema_token: self.schema.bearer()?,
             gate: self.gate,
             max_staleness: self.max_staleness.into(),
             notice: self.notice.into(),

@@ -1,86 +1,50 @@
-//! What can go wrong in a call, and the one place where it becomes a gRPC status.
+//! Why a call fails, and the one place where that becomes a gRPC status.
 
 use std::time::Duration;
 
 use api::Reason;
-use database::Unavailable;
-use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind};
+use database::{ErrorClass, Unavailable, classify};
 use tonic::{Code, Status};
-use wire::Problem;
+use wire::{Problem, error_chain};
 
-use crate::limits::SOON;
+use crate::limits::LIMIT_RETRY_DELAY;
 
-/// When a caller may try again, where the database did not answer.
-const RETRY: Duration = Duration::from_secs(1);
+/// When a caller may try again after a failure of the database.
+const DATABASE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Why a call is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// For reasons that are worded already: a field that is not what it must be, most of all.
+    /// A refusal that is a `Problem` already, such as an invalid field.
     #[error("{}", .0.message())]
     Refused(Problem),
-    /// No chat has this id, or this jid.
-    #[error("there is no chat {0}")]
+    /// By id or by jid.
+    #[error("chat {0} not found")]
     ChatNotFound(String),
-    /// No schedule has this id.
-    #[error("there is no schedule {0}")]
+    #[error("schedule {0} not found")]
     ScheduleNotFound(String),
-    /// No bot has this id.
-    #[error("there is no bot {0}")]
+    #[error("bot {0} not found")]
     BotNotFound(String),
-    /// The bot does not sit in the chat.
-    #[error("the bot {bot} is not assigned to the chat {chat}")]
-    AssignmentNotFound {
-        /// The chat.
-        chat: String,
-        /// The bot.
-        bot: String,
-    },
-    /// No delivery of this message to this bot is parked.
-    #[error("no delivery of the message {message} to the bot {bot} is parked")]
-    DeliveryNotFound {
-        /// The message.
-        message: String,
-        /// The bot.
-        bot: String,
-    },
-    /// Another chat has this jid.
-    #[error("there is a chat with the jid {0} already")]
+    #[error("bot {bot} is not assigned to chat {chat}")]
+    AssignmentNotFound { chat: String, bot: String },
+    #[error("no parked delivery of message {message} to bot {bot}")]
+    DeliveryNotFound { message: String, bot: String },
+    #[error("a chat with the jid {0} exists")]
     JidTaken(String),
-    /// Another message has this id.
     #[error("another message has the id {0}")]
     MessageIdTaken(String),
-    /// Others hold the chat locked.
-    #[error("the chat {0} is locked by a long transaction; try again")]
+    #[error("another transaction holds a lock on chat {0}; try again")]
     ChatLocked(String),
-    /// As many messages wait as may.
-    #[error("too many messages wait to be stored; try again")]
+    #[error("too many messages are waiting to be stored; try again")]
     QueueFull,
-    /// The service ends.
-    #[error("the service is ending; try again")]
+    #[error("the service is shutting down; try again")]
     Ending,
-    /// The caller's stream broke off.
-    #[error("the caller's stream broke off")]
+    /// The caller's request stream failed.
+    #[error("the request stream failed: {}", .0.message())]
     Stream(#[source] Box<Status>),
-    /// No connection to the database.
-    #[error("the database cannot be reached")]
+    #[error("no connection to the database")]
     Unavailable(#[from] Unavailable),
-    /// The database refused a query.
-    #[error("the database refused a query")]
+    #[error("query failed")]
     Database(#[from] diesel::result::Error),
-}
-
-/// What a refusal by the database comes down to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fault {
-    /// The connection broke.
-    Lost,
-    /// Others hold a lock for too long.
-    Busy,
-    /// The schema is not what the models were written for.
-    Schema,
-    /// Anything else: a mistake of ours.
-    Bug,
 }
 
 impl From<Problem> for Error {
@@ -90,15 +54,15 @@ impl From<Problem> for Error {
 }
 
 impl Error {
-    /// What the database's refusal comes down to, if it was the database that refused.
-    pub fn fault(&self) -> Option<Fault> {
+    /// The class of the database's error, if it is one.
+    pub fn class(&self) -> Option<ErrorClass> {
         match self {
-            Self::Database(error) => Some(Fault::of(error)),
+            Self::Database(error) => Some(classify(error)),
             _ => None,
         }
     }
 
-    /// What the client reads. Internals are logged here, once.
+    /// Logs a failure of the server, once, and gives the client none of its internals.
     pub fn into_status(self) -> Status {
         match self {
             Self::Stream(status) => *status,
@@ -106,117 +70,60 @@ impl Error {
         }
     }
 
-    /// The same, for those that share it.
+    /// Like [`Error::into_status`], for an error that several callers share.
     pub fn into_problem(self) -> Problem {
-        let text = self.to_string();
-        let unavailable =
-            |reason| Problem::new(Code::Unavailable, reason, &text).retry_after(RETRY);
+        let message = self.to_string();
+        let not_found = |reason| Problem::new(Code::NotFound, reason, &message);
+        let exists = |reason| Problem::new(Code::AlreadyExists, reason, &message);
+        let unavailable = |reason| {
+            Problem::new(Code::Unavailable, reason, &message).retry_after(DATABASE_RETRY_DELAY)
+        };
         match self {
+            Self::Refused(problem) => problem,
             Self::Stream(status) => {
                 Problem::new(status.code(), Reason::StreamBroken, status.message())
             }
-            Self::Refused(problem) => problem,
-            Self::MessageIdTaken(id) => {
-                Problem::new(Code::AlreadyExists, Reason::MessageIdTaken, text).with("message", id)
-            }
-            Self::ChatLocked(chat) => unavailable(Reason::ChatLocked).with("chat", chat),
-            Self::QueueFull => {
-                Problem::new(Code::ResourceExhausted, Reason::QueueFull, text).retry_after(SOON)
-            }
-            Self::Ending => unavailable(Reason::ShuttingDown),
-            Self::ChatNotFound(key) => {
-                Problem::new(Code::NotFound, Reason::ChatNotFound, text).with("chat", key)
-            }
-            Self::ScheduleNotFound(id) => {
-                Problem::new(Code::NotFound, Reason::ScheduleNotFound, text).with("schedule", id)
-            }
-            Self::BotNotFound(id) => {
-                Problem::new(Code::NotFound, Reason::BotNotFound, text).with("bot", id)
-            }
+            Self::ChatNotFound(key) => not_found(Reason::ChatNotFound).with("chat", key),
+            Self::ScheduleNotFound(id) => not_found(Reason::ScheduleNotFound).with("schedule", id),
+            Self::BotNotFound(id) => not_found(Reason::BotNotFound).with("bot", id),
             Self::AssignmentNotFound { chat, bot } => {
-                Problem::new(Code::NotFound, Reason::AssignmentNotFound, text)
-                    .with("chat", chat)
-                    .with("bot", bot)
+                not_found(Reason::AssignmentNotFound).with("chat", chat).with("bot", bot)
             }
             Self::DeliveryNotFound { message, bot } => {
-                Problem::new(Code::NotFound, Reason::DeliveryNotFound, text)
-                    .with("message", message)
-                    .with("bot", bot)
+                not_found(Reason::DeliveryNotFound).with("message", message).with("bot", bot)
             }
-            Self::JidTaken(jid) => {
-                Problem::new(Code::AlreadyExists, Reason::JidTaken, text).with("jid", jid)
-            }
+            Self::JidTaken(jid) => exists(Reason::JidTaken).with("jid", jid),
+            Self::MessageIdTaken(id) => exists(Reason::MessageIdTaken).with("message", id),
+            Self::ChatLocked(chat) => unavailable(Reason::ChatLocked).with("chat", chat),
+            Self::Ending => unavailable(Reason::ShuttingDown),
+            Self::QueueFull => Problem::new(Code::ResourceExhausted, Reason::QueueFull, &message)
+                .retry_after(LIMIT_RETRY_DELAY),
             Self::Unavailable(error) => {
-                tracing::warn!(error = wire::error_chain(&error), "no database");
-                Problem::new(
-                    Code::Unavailable,
-                    Reason::DatabaseUnavailable,
-                    "the database cannot be reached; try again",
-                )
-                .retry_after(RETRY)
+                tracing::warn!(error = error_chain(&error), "no connection to the database");
+                let message = "the database cannot be reached; try again";
+                Problem::new(Code::Unavailable, Reason::DatabaseUnavailable, message)
+                    .retry_after(DATABASE_RETRY_DELAY)
             }
-            Self::Database(error) => Fault::of(&error).into_problem(&error),
+            Self::Database(error) => database_problem(&error),
         }
     }
 }
 
-impl Fault {
-    /// Tells faults apart. Diesel drops the SQLSTATE, and PostgreSQL's texts are in the server's
-    /// language; but every query here is fixed and tested, so one that the server cannot even
-    /// parse, which it says with a position, met another schema.
-    pub fn of(error: &diesel::result::Error) -> Self {
-        use diesel::result::Error as E;
-        match error {
-            E::DatabaseError(
-                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
-                _,
-            )
-            | E::BrokenTransactionManager => Self::Lost,
-            E::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Self::Busy,
-            E::DatabaseError(_, information) => Self::told(information.as_ref()),
-            _ => Self::Bug,
+fn database_problem(error: &diesel::result::Error) -> Problem {
+    let (reason, message) = match classify(error) {
+        ErrorClass::ConnectionLost => {
+            (Reason::DatabaseUnavailable, "the connection to the database was lost; try again")
         }
-    }
-
-    fn told(information: &(dyn DatabaseErrorInformation + Send + Sync)) -> Self {
-        const SCHEMA: [&str; 5] = [
-            "no such column",
-            "no such table",
-            "has no column named",
-            "cached plan must not change result type",
-            "cache lookup failed for type",
-        ];
-        const BUSY: [&str; 4] =
-            ["is locked", "due to lock timeout", "deadlock detected", "due to statement timeout"];
-        const LOST: [&str; 2] = ["terminating connection", "disk I/O error"];
-        let says = |texts: &[&str]| texts.iter().any(|text| information.message().contains(text));
-        match () {
-            () if information.statement_position().is_some() || says(&SCHEMA) => Self::Schema,
-            () if says(&BUSY) => Self::Busy,
-            () if says(&LOST) => Self::Lost,
-            () => Self::Bug,
+        ErrorClass::Busy => (Reason::DatabaseBusy, "the database is busy; try again"),
+        ErrorClass::SchemaMismatch => (
+            Reason::SchemaChanged,
+            "the database's schema is not the one that this build requires; the gate checks it again",
+        ),
+        ErrorClass::Other => {
+            tracing::error!(error = error_chain(error), "query failed");
+            return Problem::internal();
         }
-    }
-
-    fn into_problem(self, error: &diesel::result::Error) -> Problem {
-        let unavailable = |reason: Reason, text| {
-            tracing::warn!(error = wire::error_chain(error), reason = reason.as_str());
-            Problem::new(Code::Unavailable, reason, text).retry_after(RETRY)
-        };
-        match self {
-            Self::Lost => unavailable(
-                Reason::DatabaseUnavailable,
-                "the connection to the database was lost; try again",
-            ),
-            Self::Busy => unavailable(Reason::DatabaseBusy, "the database is busy; try again"),
-            Self::Schema => unavailable(
-                Reason::SchemaChanged,
-                "the database's schema is not the one that this service needs; the gate looks again",
-            ),
-            Self::Bug => {
-                tracing::error!(error = wire::error_chain(error), "a query failed");
-                Problem::internal()
-            }
-        }
-    }
+    };
+    tracing::warn!(error = error_chain(error), reason = reason.as_str(), "query failed");
+    Problem::new(Code::Unavailable, reason, message).retry_after(DATABASE_RETRY_DELAY)
 }

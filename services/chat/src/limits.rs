@@ -21,7 +21,7 @@ use wire::Problem;
 use crate::rpc;
 
 /// When a caller may try again, where there is only no room.
-pub(crate) const SOON: Duration = Duration::from_millis(100);
+pub(crate) const LIMIT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// How much the service takes on at once.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -82,7 +82,7 @@ impl Room {
             let words = format!("too many {} at once; try again", self.what);
             Problem::new(Code::ResourceExhausted, Reason::TooManyAtOnce, words)
                 .with("what", self.what)
-                .retry_after(SOON)
+                .retry_after(LIMIT_RETRY_DELAY)
         })
     }
 }

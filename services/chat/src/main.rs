@@ -40,7 +40,8 @@ async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     config.schema_tls.check()?;
     let ListenArgs { listen, tls } = &args.here;
     let (tls, admission) = (tls.files(), args.access.admission(POLICY)?);
-    let listeners = Listeners::bind("chat", *listen, args.metrics_listen, tls, admission).await?;
+    let listeners =
+        Listeners::bind("chat", *listen, args.metrics.metrics_listen, tls, admission).await?;
     tracing::info!("the database is {}", args.database.url());
     if let Some(bus) = args.bus() {
         tracing::info!("the bus is {bus}");

@@ -8,7 +8,7 @@ use api::chat::v1::{
     chat_service_server::{self, ChatServiceServer},
     schedule_service_server::{self, ScheduleServiceServer},
 };
-use database::{Database, DatabaseUrl};
+use database::{Database, DatabaseUrl, ErrorClass, classify};
 use gate::{Gate, Mode, ProofError};
 use tls::{ClientFiles, Connector};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,6 @@ use wire::error_chain;
 use crate::{
     bots::{dispatcher::DeliveryDispatcher, fanout::Fanout},
     bus::{Bus, BusUrl, NatsLink, Topic},
-    error::Fault,
     limits::{Limited, Limits, Room},
     messages::{feed::Feed, writer::Writer},
     models::{self, BUILT_WITH, REQUIRES},
@@ -106,7 +105,7 @@ pub async fn serve(
 ) -> Result<(), Error> {
     let limits = config.limits;
     let size = limits.connections.get();
-    let database = Database::by_index(&config.database, "schemagate-chat", size);
+    let database = Database::with_index_scans(&config.database, "schemagate-chat", size);
     let gate = gate(&config, &database).await.map_err(Error::SchemaUrl)?;
     let drained = CancellationToken::new();
     let judging = tokio::spawn(gate.clone().run(drained.clone()));
@@ -201,7 +200,7 @@ async fn renew(database: Database, gate: Gate) {
         drop(identity(database.clone()).await);
         gate.opened().await;
         gate.closed().await;
-        database.renew();
+        database.reopen_connections();
     }
 }
 
@@ -228,10 +227,10 @@ async fn answer(database: &Database) -> Result<Result<(), diesel::result::Error>
         let mut connection = database.connection().await.map_err(|error| untried(&error))?;
         refusal = match models::probe_columns(&mut connection).await {
             Ok(()) => return Ok(Ok(())),
-            Err(error) if Fault::of(&error) == Fault::Schema => Err(error),
+            Err(error) if classify(&error) == ErrorClass::SchemaMismatch => Err(error),
             Err(error) => return Err(untried(&error)),
         };
-        database.renew();
+        database.reopen_connections();
     }
     Ok(refusal)
 }

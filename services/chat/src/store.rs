@@ -1,10 +1,10 @@
 //! What every rpc and task works with: the database, and the gate in front of it.
 
-use database::{Connection, Database};
+use database::{Connection, Database, ErrorClass};
 use gate::Gate;
 use tonic::{Response, Status};
 
-use crate::error::{Error, Fault};
+use crate::error::Error;
 
 /// The database behind the gate. Clones share it.
 #[derive(Clone)]
@@ -36,14 +36,14 @@ impl Store {
     /// Discards what an error shows to be invalid: pooled connections, and the gate's proof of the
     /// schema.
     pub fn invalidate_on(&self, error: &Error) {
-        match error.fault() {
-            Some(Fault::Schema) => {
-                self.database.renew();
+        match error.class() {
+            Some(ErrorClass::SchemaMismatch) => {
+                self.database.reopen_connections();
                 self.gate.report_undefined();
             }
             // What broke one connection broke the others.
-            Some(Fault::Lost) => self.database.renew(),
-            Some(Fault::Busy | Fault::Bug) | None => {}
+            Some(ErrorClass::ConnectionLost) => self.database.reopen_connections(),
+            Some(ErrorClass::Busy | ErrorClass::Other) | None => {}
         }
     }
 

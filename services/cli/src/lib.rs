@@ -3,18 +3,19 @@
 
 mod access_args;
 mod advice;
+mod client_args;
 mod connect;
 mod database_args;
 mod duration;
 mod failure;
 mod health_args;
 mod json;
+mod listen_args;
 mod output;
 mod redacted;
 mod runtime;
 mod service_url;
 mod telemetry;
-mod tls_args;
 mod token;
 
 pub use advice::advice;

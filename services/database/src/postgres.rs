@@ -1,9 +1,11 @@
-//! A PostgreSQL server: where it is, and how a connection to it is made.
+//! A PostgreSQL server, and connections to it.
 
+mod connection;
+mod row;
 mod sslmode;
 mod tls;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use tokio_postgres::{
     CancelToken, Client, Config, Connection, Error, Socket,
@@ -11,11 +13,15 @@ use tokio_postgres::{
     error::SqlState,
 };
 
-pub use self::tls::Secured;
 use self::tls::{HandshakeFailed, PostgresConnector};
-use super::{InvalidUrl, PATIENCE};
+pub use self::{connection::PostgresConnection, tls::PostgresTlsStream};
+use super::InvalidUrl;
 
-/// A PostgreSQL server. Printed, it holds no password.
+/// How long connecting may take where the URL has no `connect_timeout`.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A database of a PostgreSQL server, with what it takes to connect. `Display` and `Debug` leave the
+/// password out.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Postgres {
     config: Config,
@@ -23,7 +29,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Reads a URL: tokio_postgres' own, and libpq's parameters of TLS.
+    /// Parses a URL with the parameters of tokio_postgres, and libpq's for TLS.
     pub(super) fn parse(url: &str) -> Result<Self, InvalidUrl> {
         let (url, ssl) = sslmode::TlsParameters::take(url)?;
         let mut config: Config = url.parse().map_err(|error: Error| {
@@ -31,15 +37,15 @@ impl Postgres {
             InvalidUrl(format!("not a PostgreSQL URL: {error}{}", cause.unwrap_or_default()))
         })?;
         if config.get_hosts().is_empty() {
-            return Err(InvalidUrl("no host: postgres://user@host/database".into()));
+            return Err(InvalidUrl("no host; use postgres://user@host/database".into()));
         }
-        // Nobody listens in on a socket of this machine's: there is no TLS there, whatever is asked.
+        // PostgreSQL does not speak TLS on Unix sockets; libpq ignores sslmode there too.
         let local = config.get_hosts().iter().all(|host| !matches!(host, Host::Tcp(_)));
         config.ssl_mode(if local { SslMode::Disable } else { ssl.mode });
         Ok(Self { config, tls: ssl.connector })
     }
 
-    /// The same with a name for `pg_stat_activity`, unless the URL gave one.
+    /// The same with a name for `pg_stat_activity` and a connect timeout, where the URL has none.
     #[must_use]
     pub fn named(&self, application: &str) -> Self {
         let mut named = self.clone();
@@ -47,12 +53,12 @@ impl Postgres {
             named.config.application_name(application);
         }
         if named.config.get_connect_timeout().is_none() {
-            named.config.connect_timeout(PATIENCE);
+            named.config.connect_timeout(CONNECT_TIMEOUT);
         }
         named
     }
 
-    /// Another database of the same server.
+    /// The same server with another database.
     #[must_use]
     pub fn with_database(&self, name: &str) -> Self {
         let mut other = self.clone();
@@ -63,10 +69,10 @@ impl Postgres {
     /// Connects.
     ///
     /// # Errors
-    /// The server cannot be reached, is not who it must be, or refuses.
-    pub async fn connect(&self) -> Result<(Client, Connection<Socket, Secured>), Error> {
+    /// The server cannot be reached, cannot be verified, or refuses the connection.
+    pub async fn connect(&self) -> Result<(Client, Connection<Socket, PostgresTlsStream>), Error> {
         match self.config.connect(self.tls.clone()).await {
-            Err(error) if self.may_go_without(&error) => {
+            Err(error) if self.may_fall_back_to_plaintext(&error) => {
                 let mut plain = self.config.clone();
                 plain.ssl_mode(SslMode::Disable).connect(self.tls.clone()).await
             }
@@ -74,7 +80,7 @@ impl Postgres {
         }
     }
 
-    /// Asks the server to cancel what a connection of ours runs.
+    /// Asks the server to cancel the statement that a connection runs.
     ///
     /// # Errors
     /// The server cannot be reached.
@@ -82,13 +88,14 @@ impl Postgres {
         token.cancel_query(self.tls.clone()).await
     }
 
-    /// Whether plaintext is tried after a failure over TLS, as libpq does where TLS is only
-    /// preferred: the two have no version in common, or the server lets in no one over TLS.
-    fn may_go_without(&self, error: &Error) -> bool {
-        let handshake = std::error::Error::source(error)
+    /// Whether to retry without TLS, as libpq does with `sslmode=prefer`: the handshake failed, or
+    /// `pg_hba.conf` rejects connections over TLS.
+    fn may_fall_back_to_plaintext(&self, error: &Error) -> bool {
+        let handshake_failed = std::error::Error::source(error)
             .is_some_and(|source| source.downcast_ref::<HandshakeFailed>().is_some());
         self.config.get_ssl_mode() == SslMode::Prefer
-            && (handshake || error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION))
+            && (handshake_failed
+                || error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION))
     }
 }
 

@@ -1,50 +1,54 @@
-//! SQLite's file, which another can take the place of while connections to it are open: they would
-//! go on with a file that nobody else sees.
+//! Notices that SQLite's file was replaced while connections to it are open: they would go on with
+//! a file that no other process opens any more.
 
 use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-    time::Instant,
 };
 
-use super::Renewed;
+use parking_lot::Mutex;
 
-/// A file by its device and inode: what every process sees alike.
-type Inode = (u64, u64);
+use super::oldest_usable::OldestUsable;
 
-/// The file under a pool.
+/// Device and inode: the identity of a file, the same for every process.
+type FileId = (u64, u64);
+
+/// The file of a pool.
 pub(super) struct SqliteFile {
     path: PathBuf,
-    seen: Mutex<Option<Inode>>,
-    renewed: Renewed,
+    last_seen: Mutex<Option<FileId>>,
+    oldest_usable: OldestUsable,
 }
 
 impl SqliteFile {
-    pub(super) fn new(path: &Path, renewed: &Renewed) -> Self {
-        Self { path: path.to_owned(), seen: Mutex::default(), renewed: renewed.clone() }
+    pub(super) fn new(path: &Path, oldest_usable: &OldestUsable) -> Self {
+        Self {
+            path: path.to_owned(),
+            last_seen: Mutex::default(),
+            oldest_usable: oldest_usable.clone(),
+        }
     }
 
-    /// Looks before a connection is opened or used; if it is another file than before, what was
-    /// opened until now is not used again.
-    pub(super) fn look(&self) {
-        // One that is away says so by itself.
-        let Ok(now) = inode(&self.path) else { return };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.replace(now).is_some_and(|before| before != now) {
-            tracing::warn!(path = %self.path.display(), "another file took the database's place");
-            *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    /// Checks the file before a connection is opened or used. Once it was replaced, connections
+    /// that were opened before are not used again.
+    pub(super) fn check(&self) {
+        // Opening a missing file reports that by itself.
+        let Ok(current) = file_id(&self.path) else { return };
+        let previous = self.last_seen.lock().replace(current);
+        if previous.is_some_and(|previous| previous != current) {
+            tracing::warn!(path = %self.path.display(), "database file replaced; reopening connections");
+            self.oldest_usable.retire_all();
         }
     }
 }
 
-fn inode(path: &Path) -> io::Result<Inode> {
+fn file_id(path: &Path) -> io::Result<FileId> {
     let file = fs::metadata(path)?;
     Ok((file.dev(), file.ino()))
 }
 
-/// The file's name for people and for comparison.
+/// The database identity of a file.
 pub(super) fn identity(path: &Path) -> io::Result<String> {
-    inode(path).map(|(device, inode)| format!("sqlite:{device:x}/{inode:x}"))
+    file_id(path).map(|(device, inode)| format!("sqlite:{device:x}/{inode:x}"))
 }

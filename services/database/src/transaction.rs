@@ -1,15 +1,15 @@
-//! Transactions over a connection of either database.
+//! Transactions on a connection of either database.
 
 use diesel::{
     QueryResult, SqliteConnection,
     connection::{AnsiTransactionManager as Blocking, TransactionManager as _},
 };
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager as _};
+use diesel_async::{AnsiTransactionManager, TransactionManager as _};
 
-use super::Connection;
+use super::{Connection, PostgresConnection};
 
 impl Connection {
-    /// Runs reads as of one moment: what others commit meanwhile is not seen.
+    /// Runs reads on one snapshot: commits of others in the meantime are not visible.
     ///
     /// # Errors
     /// Those of `read`, and of the database.
@@ -19,12 +19,12 @@ impl Connection {
     ) -> QueryResult<R> {
         self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "BEGIN").await?;
         let result = read(self).await;
-        // It changed nothing, so that there is nothing to commit.
+        // Nothing was written.
         self.rollback().await?;
         result
     }
 
-    /// Runs writes that are committed together, or not at all.
+    /// Runs writes in one transaction, and rolls it back on an error.
     ///
     /// # Errors
     /// Those of `work`, and of the database.
@@ -32,7 +32,7 @@ impl Connection {
         &mut self,
         work: impl AsyncFnOnce(&mut Self) -> QueryResult<R>,
     ) -> QueryResult<R> {
-        // SQLite's would else begin as a reader's, and could not become a writer's any more.
+        // A deferred transaction of SQLite begins as a reader, and becoming a writer may then fail.
         self.begin("BEGIN", "BEGIN IMMEDIATE").await?;
         match work(self).await {
             Ok(result) => self.commit().await.map(|()| result),
@@ -46,7 +46,7 @@ impl Connection {
     async fn begin(&mut self, postgres: &str, sqlite: &'static str) -> QueryResult<()> {
         match self {
             Self::Postgres(connection) => {
-                let connection: &mut AsyncPgConnection = connection;
+                let connection: &mut PostgresConnection = connection;
                 AnsiTransactionManager::begin_transaction_sql(connection, postgres).await
             }
             Self::Sqlite(connection) => {
@@ -62,7 +62,7 @@ impl Connection {
     async fn commit(&mut self) -> QueryResult<()> {
         match self {
             Self::Postgres(connection) => {
-                let connection: &mut AsyncPgConnection = connection;
+                let connection: &mut PostgresConnection = connection;
                 AnsiTransactionManager::commit_transaction(connection).await
             }
             Self::Sqlite(connection) => {
@@ -78,7 +78,7 @@ impl Connection {
     async fn rollback(&mut self) -> QueryResult<()> {
         match self {
             Self::Postgres(connection) => {
-                let connection: &mut AsyncPgConnection = connection;
+                let connection: &mut PostgresConnection = connection;
                 AnsiTransactionManager::rollback_transaction(connection).await
             }
             Self::Sqlite(connection) => {

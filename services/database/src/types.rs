@@ -1,5 +1,5 @@
-//! SQL types that both databases have under different names, so that one table definition and
-//! one set of queries serve both.
+//! SQL types that the two databases name differently, so that one table definition and one set of
+//! queries serve both.
 
 use std::io::Write as _;
 
@@ -34,11 +34,11 @@ pub struct JsonDocument;
 pub struct Time(DateTime<Utc>);
 
 impl Time {
-    /// How SQLite keeps one. Of one width, so that text order is time order; SQLAlchemy's format,
-    /// so that rows it wrote sort among ours.
-    const TEXT: &str = "%Y-%m-%d %H:%M:%S%.6f";
+    /// SQLite's text of a time. Its width is fixed, so that text order is time order; the format is
+    /// SQLAlchemy's, so that its rows sort among ours.
+    const SQLITE_FORMAT: &str = "%Y-%m-%d %H:%M:%S%.6f";
 
-    /// The time now.
+    /// The current time.
     pub fn now() -> Self {
         Utc::now().into()
     }
@@ -48,8 +48,8 @@ impl Time {
         self.0
     }
 
-    /// Reads what SQLite has: ours, `CURRENT_TIMESTAMP`'s, or ISO 8601 with or without offset,
-    /// which is also PostgreSQL's in JSON.
+    /// Parses SQLite's texts: this format, `CURRENT_TIMESTAMP`'s, and ISO 8601 with or without an
+    /// offset, which is also PostgreSQL's in JSON.
     fn parse(text: &str) -> Option<Self> {
         let offset = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
         let naive = || {
@@ -71,7 +71,7 @@ impl TryFrom<String> for Time {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        Self::parse(&text).ok_or_else(|| format!("'{text}' is no time"))
+        Self::parse(&text).ok_or_else(|| format!("'{text}' is not a time"))
     }
 }
 
@@ -98,7 +98,7 @@ impl FromSql<Instant, Sqlite> for Time {
 
 impl ToSql<Instant, Sqlite> for Time {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
-        out.set_value(self.0.format(Self::TEXT).to_string());
+        out.set_value(self.0.format(Self::SQLITE_FORMAT).to_string());
         Ok(IsNull::No)
     }
 }
@@ -109,7 +109,7 @@ impl ToSql<Instant, Sqlite> for Time {
 pub struct Json(pub serde_json::Value);
 
 impl Default for Json {
-    /// An object without a key.
+    /// An empty object.
     fn default() -> Self {
         Self(serde_json::Value::Object(serde_json::Map::new()))
     }
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_orm_and_sqlite_wrote_is_read() {
+    fn times_that_sqlalchemy_and_sqlite_wrote_are_parsed() {
         for text in [
             "2024-05-06 07:08:09",
             "2024-05-06 07:08:09.000000",

@@ -1,24 +1,24 @@
-//! `DATABASE_URL`: which database, in the spellings that people bring along.
+//! `DATABASE_URL`, in its own spellings and SQLAlchemy's.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use super::Postgres;
 
-/// Where the database is. Printed, it holds no password.
+/// The URL of a database. `Display` and `Debug` leave the password out.
 #[derive(Clone, Eq, PartialEq)]
 pub enum DatabaseUrl {
     /// A PostgreSQL server.
     Postgres(Box<Postgres>),
-    /// A file of SQLite's.
+    /// An SQLite file.
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// Opened for reading only: `?mode=ro`.
+        /// Whether it is opened read-only: `?mode=ro`.
         read_only: bool,
     },
 }
 
-/// Why a URL is of no use. It never repeats the URL, which may hold a password.
+/// Why a URL is refused. It never quotes the URL, which may hold a password.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidUrl(pub(super) String);
@@ -38,14 +38,14 @@ impl FromStr for DatabaseUrl {
             "sqlite" => sqlite(rest, Slashes::Uri),
             "sqlite+aiosqlite" => sqlite(rest, Slashes::SqlAlchemy),
             other => Err(InvalidUrl(format!(
-                "the scheme '{other}' is not understood: postgres://, postgresql:// and sqlite: are, \
-                 and their +asyncpg and +aiosqlite spellings"
+                "the scheme '{other}' is not supported; use postgres://, postgresql:// or sqlite:, \
+                 or their +asyncpg and +aiosqlite spellings"
             ))),
         }
     }
 }
 
-/// What the slashes behind `sqlite:` mean.
+/// The meaning of the slashes after `sqlite:`.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Slashes {
     /// `sqlite:a.db` is relative, `sqlite:/a.db` and `sqlite:///a.db` are absolute.
@@ -60,13 +60,13 @@ fn sqlite(rest: &str, slashes: Slashes) -> Result<DatabaseUrl, InvalidUrl> {
     let path = path.strip_prefix("//").unwrap_or(path);
     let path = match slashes {
         Slashes::SqlAlchemy => path.strip_prefix('/').unwrap_or(path),
-        // `sqlite:///./a.db`: SQLAlchemy's spelling, which can mean nothing else.
+        // `sqlite:///./a.db` is SQLAlchemy's spelling of a relative path, and never a URI's.
         Slashes::Uri if path.starts_with("/./") || path.starts_with("/../") => &path[1..],
         Slashes::Uri => path,
     };
     if path.is_empty() || path == ":memory:" {
         return Err(InvalidUrl(
-            "a database in memory would be another one on each connection: name a file, as in \
+            "an in-memory database would be a separate one for each connection; name a file, as in \
              sqlite:chat.db"
                 .into(),
         ));
@@ -75,7 +75,9 @@ fn sqlite(rest: &str, slashes: Slashes) -> Result<DatabaseUrl, InvalidUrl> {
         "" | "mode=rw" | "mode=rwc" => false,
         "mode=ro" => true,
         other => {
-            return Err(InvalidUrl(format!("'{other}' is not understood: mode=ro or mode=rw")));
+            return Err(InvalidUrl(format!(
+                "the parameter '{other}' is not supported; use mode=ro or mode=rw"
+            )));
         }
     };
     Ok(DatabaseUrl::Sqlite { path: PathBuf::from(path), read_only })
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_postgres() {
+    fn every_spelling_of_postgres_is_accepted() {
         for scheme in ["postgres", "postgresql", "postgresql+asyncpg", "postgres+asyncpg"] {
             let url = read(&format!("{scheme}://me:secret@db.example:5433/chat"));
             assert_eq!(url, "postgres://db.example:5433/chat");
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_sqlite() {
+    fn every_spelling_of_sqlite_is_accepted() {
         for (url, path) in [
             ("sqlite:chat.db", "sqlite:chat.db"),
             ("sqlite:/var/chat.db", "sqlite:/var/chat.db"),
@@ -130,18 +132,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_the_password() {
+    fn an_error_does_not_quote_the_password() {
         for (url, why) in [
             ("chat.db", "no scheme"),
-            ("mysql://me:secret@db/chat", "'mysql' is not understood"),
+            ("mysql://me:secret@db/chat", "'mysql' is not supported"),
             ("postgres:///chat", "no host"),
             ("postgres://me:secret@db/chat?ssl=require", "not a PostgreSQL URL"),
-            ("sqlite::memory:", "in memory"),
+            ("sqlite::memory:", "in-memory"),
             ("sqlite:chat.db?cache=shared", "mode=ro"),
         ] {
-            let said = read(url);
-            assert!(said.contains(why), "{url}: {said}");
-            assert!(!said.contains("secret"), "{said}");
+            let message = read(url);
+            assert!(message.contains(why), "{url}: {message}");
+            assert!(!message.contains("secret"), "{message}");
         }
     }
 }

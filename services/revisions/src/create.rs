@@ -1,19 +1,21 @@
-//! Making a revision's folders, to be filled in. As they are made they break the rules: a
-//! migration that nobody wrote must not be built.
+//! Making the directories of a new revision, to be filled in. Until they are, they break the
+//! rules: a revision without statements must not be built.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use sql::Dialect;
+
 use crate::{
-    Dialect, Error,
-    read::directories,
+    Error,
+    folder::directories,
     rules::{self, describe},
 };
 
-/// Makes the next revision below `root`: in `postgres/` and `sqlite/` where they are there, else
-/// in `root` itself. Returns the new folders.
+/// Makes the next revision below `root`: in `postgres/` and `sqlite/` where they exist, else in
+/// `root` itself. Returns the new directories.
 ///
 /// # Errors
 /// The name breaks a rule, no number is left, or a file cannot be written.
@@ -27,37 +29,43 @@ pub fn create(root: &Path, name: &str) -> Result<Vec<PathBuf>, Error> {
     for (_, parent) in &parents {
         for path in directories(parent)? {
             let directory = path.file_name().unwrap_or_default().to_string_lossy();
-            ids.push(rules::name(&directory).map_err(|why| Error::new(&path, why))?.0);
+            ids.push(
+                rules::parse_directory_name(&directory)
+                    .map_err(|problem| Error::new(&path, problem))?
+                    .0,
+            );
         }
     }
-    let id = next(&ids).map_err(|why| Error::new(root, why))?;
+    let id = next_id(&ids).map_err(|problem| Error::new(root, problem))?;
     let directory = format!("{id}_{name}");
-    rules::name(&directory).map_err(|why| Error::new(&root.join(&directory), why))?;
-    let make = |(dialect, parent): (Option<Dialect>, PathBuf)| {
+    rules::parse_directory_name(&directory)
+        .map_err(|problem| Error::new(&root.join(&directory), problem))?;
+    let write_one = |(dialect, parent): (Option<Dialect>, PathBuf)| {
         let folder = parent.join(&directory);
-        let title = format!("{id}, {}, {}", describe(name), of(dialect));
+        let title = format!("{id}, {}, {}", describe(name), database_phrase(dialect));
         write(&folder, &title)
             .map_err(|error| Error::new(&folder, error.to_string()))
             .map(|()| folder)
     };
-    parents.into_iter().map(make).collect()
+    parents.into_iter().map(write_one).collect()
 }
 
-/// One more than the largest, of the same width; `0001` where there is none.
-fn next(ids: &[String]) -> Result<String, String> {
+/// The number after the largest, of the same width; `0001` where there is none.
+fn next_id(ids: &[String]) -> Result<String, String> {
     let Some(last) = ids.iter().max() else { return Ok("0001".into()) };
     let width = last.len();
-    let number: u64 = last.parse().map_err(|_| format!("no number comes after {last}"))?;
+    let number: u64 =
+        last.parse().map_err(|_| format!("{last} is too large for a number to follow it"))?;
     let id = format!("{:0width$}", number.saturating_add(1));
     if id.len() > width {
         return Err(format!(
-            "{last} is the last revision of {width} digits: they are of one width"
+            "{last} is the last revision of {width} digits; all revisions have the same width"
         ));
     }
     Ok(id)
 }
 
-const fn of(dialect: Option<Dialect>) -> &'static str {
+const fn database_phrase(dialect: Option<Dialect>) -> &'static str {
     match dialect {
         Some(Dialect::Postgres) => "on PostgreSQL",
         Some(Dialect::Sqlite) => "on SQLite",
@@ -108,35 +116,35 @@ mod tests {
     }
 
     #[test]
-    fn the_next_number_of_the_same_width_in_both_folders() {
+    fn both_directories_get_the_next_number_of_the_same_width() {
         let root = root(&["postgres/0008_a", "sqlite/0009_b", "sqlite/.hidden"]);
         let made = create(root.path(), "add_x").unwrap();
         assert_eq!(made, ["postgres/0010_add_x", "sqlite/0010_add_x"].map(|f| root.path().join(f)));
     }
 
     #[test]
-    fn a_plain_directory_gets_one_folder() {
+    fn a_directory_of_one_database_gets_one_directory() {
         let root = root(&["2024-01-01-000000_a"]);
         let made = create(root.path(), "b").unwrap();
         assert_eq!(made, [root.path().join("20240101000001_b")]);
     }
 
     #[test]
-    fn what_is_not_filled_in_is_refused() {
+    fn a_revision_without_statements_is_refused() {
         let root = root(&["postgres", "sqlite"]);
         create(root.path(), "first").unwrap();
-        let said = read_both(root.path()).unwrap_err().to_string();
+        let error = read_both(root.path()).unwrap_err().to_string();
         assert!(
-            said.contains("postgres/0001_first/up.sql: line 1: it holds no statement"),
-            "{said}"
+            error.contains("postgres/0001_first/up.sql: line 1: holds no statement"),
+            "{error}"
         );
 
         for dialect in Dialect::ALL {
             let folder = root.path().join(dialect.folder()).join("0001_first");
             fs::write(folder.join("up.sql"), "select 1;").unwrap();
-            let said = crate::read(folder.parent().unwrap(), dialect, Metadata::Required);
-            let said = said.unwrap_err().to_string();
-            assert!(said.contains("0001_first/down.sql: line 1: it holds no statement"), "{said}");
+            let error = crate::read(folder.parent().unwrap(), dialect, Metadata::Required);
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("0001_first/down.sql: line 1: holds no statement"), "{error}");
             fs::write(folder.join("down.sql"), "select 1;").unwrap();
         }
         let [postgres, _] = read_both(root.path()).unwrap();
@@ -145,9 +153,9 @@ mod tests {
     }
 
     #[test]
-    fn names_and_numbers_keep_the_rules() {
+    fn a_name_or_number_that_breaks_a_rule_is_refused() {
         let root = root(&["9999_last"]);
-        for (name, why) in [
+        for (name, problem) in [
             ("Add_x", "lower case"),
             ("add x", "lower case"),
             ("", "lower case"),
@@ -156,8 +164,8 @@ mod tests {
         ] {
             let parent =
                 if name == "x" { root.path().into() } else { root.path().join("9999_last") };
-            let said = create(&parent, name).unwrap_err().to_string();
-            assert!(said.contains(why), "{name}: {said}");
+            let error = create(&parent, name).unwrap_err().to_string();
+            assert!(error.contains(problem), "{name}: {error}");
         }
         assert!(create(&root.path().join("absent"), "x").is_err());
     }

@@ -23,7 +23,8 @@ use std::{
 
 use api::schema::v1::CurrentRequest;
 use futures_util::future::join_all;
-use revisions::{Dialect, Metadata};
+use revisions::Metadata;
+use sql::Dialect;
 use testing::{Backend, TestDatabase};
 
 use server::Server;

@@ -1,27 +1,23 @@
 //! The schema service: one database's migrations behind an RPC.
 //!
-//! It holds the revisions, says where the schema stands, and moves it; everything else asks it.
-//! [`serve`] is the service; `src/main.rs` is its command line.
+//! It holds the revisions, reports the state of the schema, and moves it; every other service asks it.
+//! [`serve`] is the service. The command line belongs to the binary (`src/main.rs`, `src/cli.rs`) and
+//! reaches only what is public here, so it cannot bypass the service.
+//!
+//! The modules, each of which uses only those before it: `store` (the bookkeeping), `engine` (the
+//! migration lock and the step under it), `state`, `observer`, `plan`, `operations`, `rpc`.
 
 pub mod access;
-pub mod catalog;
-pub mod cli;
-mod dependents;
+mod built_in;
+pub mod display;
 mod engine;
-mod error;
-mod history;
-mod inspector;
-mod lease;
-mod ledger;
-mod line;
 mod metrics;
 mod observer;
 mod operations;
-mod pages;
 mod plan;
 mod rpc;
 mod serve;
 mod state;
-mod target;
+mod store;
 
 pub use serve::{Config, Error, STEP_GRACE, serve};

@@ -1,13 +1,10 @@
-//! The schema for Prometheus: looked up at each scrape, as Current would; and what this server did
-//! since it began, counted. Names begin with `schema_`; durations are in seconds.
+//! Metrics for Prometheus: the state, read at each scrape as Current would read it, and counts of what
+//! this server did. Names begin with `schema_`; durations are in seconds.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use api::schema::v1::{SchemaState, Status};
+use parking_lot::Mutex;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet},
@@ -17,18 +14,21 @@ use prometheus_client::{
 use transport::metrics::Exporter;
 use wire::error_chain;
 
-use crate::{engine::Direction, observer::Observer};
+use revisions::Direction;
+use strum::IntoEnumIterator as _;
 
-/// How long a scrape waits for the database: Prometheus itself gives up after ten seconds.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::{
+    observer::Observer,
+    store::{OperationKind, Outcome},
+};
 
-/// The upper bounds of a step's duration, from a millisecond to a night.
-const BOUNDS: [f64; 9] = [0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 36000.0];
+/// How long a scrape waits for the database. Prometheus itself gives up after ten seconds.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-const KINDS: [&str; 4] = ["upgrade", "downgrade", "stamp", "repair"];
-const OUTCOMES: [&str; 3] = ["succeeded", "failed", "interrupted"];
+/// The buckets of a step's duration, in seconds: from a millisecond to ten hours.
+const DURATION_BUCKETS: [f64; 9] = [0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 36000.0];
 
-/// All of them, so that a query finds those that are not, too.
+/// All statuses, so that a query finds those at 0 too.
 const STATUSES: [Status; 9] = [
     Status::Diverged,
     Status::Ahead,
@@ -41,30 +41,33 @@ const STATUSES: [Status; 9] = [
     Status::AtHead,
 ];
 
-/// What this server did. Its clones are the same one.
+/// What this server did. Clones share the counts.
 #[derive(Clone, Debug)]
 pub struct Counts {
-    operations: Family<[(&'static str, String); 2], Counter>,
+    operations: Family<[(&'static str, &'static str); 2], Counter>,
     steps: Family<[(&'static str, &'static str); 1], Histogram>,
 }
 
 impl Default for Counts {
     fn default() -> Self {
         let operations = Family::default();
-        for kind in KINDS {
-            for outcome in OUTCOMES {
-                // There from the start: a rate needs a zero to begin with.
-                drop(operations.get_or_create(&ended(kind, outcome)));
+        for kind in OperationKind::iter().filter(|kind| *kind != OperationKind::Unknown) {
+            for outcome in [Outcome::Succeeded, Outcome::Failed, Outcome::Interrupted] {
+                // Created at start: a rate needs a zero to begin with.
+                drop(operations.get_or_create(&labels(kind, outcome)));
             }
         }
-        Self { operations, steps: Family::new_with_constructor(|| Histogram::new(BOUNDS)) }
+        Self {
+            operations,
+            steps: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+        }
     }
 }
 
 impl Counts {
-    /// Counts an operation that ended, by its kind and outcome as the ledger has them.
-    pub fn operation(&self, kind: &str, outcome: &str) {
-        self.operations.get_or_create(&ended(kind, outcome)).inc();
+    /// Counts an operation that ended.
+    pub fn operation(&self, kind: OperationKind, outcome: Outcome) {
+        self.operations.get_or_create(&labels(kind, outcome)).inc();
     }
 
     /// Counts a step that was committed.
@@ -81,53 +84,48 @@ impl Counts {
     }
 }
 
-fn ended(kind: &str, outcome: &str) -> [(&'static str, String); 2] {
-    [("kind", kind.into()), ("outcome", outcome.into())]
+fn labels(kind: OperationKind, outcome: Outcome) -> [(&'static str, &'static str); 2] {
+    [("kind", kind.as_str()), ("outcome", outcome.as_str())]
 }
 
-/// What a scrape of the schema service reads.
+/// The exporter of the schema service.
 pub fn exporter(observer: &Arc<Observer>, counts: &Counts) -> Exporter {
-    let seen = Seen::default();
+    let scraped = Scraped::default();
     let mut registry = Registry::default();
     counts.register(&mut registry);
-    registry.register_collector(Box::new(seen.clone()));
+    registry.register_collector(Box::new(scraped.clone()));
     let observer = observer.clone();
     Exporter::from(registry).refreshed_by(move || {
-        let (observer, seen) = (observer.clone(), seen.clone());
-        async move { seen.set(look(&observer).await) }
+        let (observer, scraped) = (observer.clone(), scraped.clone());
+        async move { *scraped.0.lock() = read(&observer).await }
     })
 }
 
-async fn look(observer: &Observer) -> Option<SchemaState> {
-    match tokio::time::timeout(PATIENCE, observer.current()).await {
+async fn read(observer: &Observer) -> Option<SchemaState> {
+    match tokio::time::timeout(READ_TIMEOUT, observer.current()).await {
         Ok(Ok(state)) => Some(state),
         Ok(Err(error)) => {
-            tracing::warn!(error = error_chain(&error), "a scrape could not read the database");
+            tracing::warn!(error = error_chain(&error), "cannot read the database for a scrape");
             None
         }
         Err(_) => {
-            tracing::warn!("a scrape could not read the database within {PATIENCE:?}");
+            tracing::warn!(timeout = ?READ_TIMEOUT, "cannot read the database for a scrape");
             None
         }
     }
 }
 
-/// The state as this scrape read it; none where it could not: an old one would pass for news.
+/// The state that this scrape read; none where it could not, since an old one would pass for the
+/// current one.
 #[derive(Clone, Debug, Default)]
-struct Seen(Arc<Mutex<Option<SchemaState>>>);
+struct Scraped(Arc<Mutex<Option<SchemaState>>>);
 
-impl Seen {
-    fn set(&self, state: Option<SchemaState>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
-    }
-}
-
-impl Collector for Seen {
+impl Collector for Scraped {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let readable = seen.is_some();
+        let state = self.0.lock().clone();
+        let readable = state.is_some();
         gauge(&mut encoder, "schema_readable", "1 where the database could be read.", readable)?;
-        let Some(state) = seen else { return Ok(()) };
+        let Some(state) = state else { return Ok(()) };
         let help = "1, at the revision that the database is at and the one that it could be at.";
         let labels = [("revision", state.revision.as_str()), ("head", state.head.as_str())];
         gauges(&mut encoder, "schema_revision", help, [(labels, 1)])?;

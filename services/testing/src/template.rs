@@ -12,7 +12,8 @@ use std::{
 };
 
 use diesel::migration::CREATE_MIGRATIONS_TABLE;
-use revisions::{Dialect, Metadata, Revision, statements};
+use revisions::{Metadata, Revision};
+use sql::Dialect;
 use tokio::sync::Mutex;
 
 use crate::{database::with_database, session::Session};
@@ -61,7 +62,7 @@ async fn migrate(dialect: Dialect, url: &str, applied: &[Revision]) {
     let mut session = Session::open(url).await;
     session.execute(CREATE_MIGRATIONS_TABLE).await;
     for Revision { id, up, .. } in applied {
-        for statement in statements::split(dialect, up) {
+        for statement in sql::split(dialect, up) {
             session.execute(statement.text).await;
         }
         let row = format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{id}')");

@@ -1,4 +1,4 @@
-//! Well-known types to and from Rust's: times and JSON.
+//! Conversions of protobuf's well-known types: times, durations and JSON.
 
 use std::time::Duration;
 
@@ -6,33 +6,32 @@ use chrono::{DateTime, Utc};
 use prost_types::{Struct, Timestamp, Value, value::Kind};
 use serde_json::{Map, Number};
 
-/// A time as the wire has it.
+/// A time as protobuf's `Timestamp`.
 pub fn timestamp(time: DateTime<Utc>) -> Timestamp {
     Timestamp {
         seconds: time.timestamp(),
-        // Below a second always, leap seconds aside, which chrono puts above it.
+        // chrono counts a leap second as nanoseconds above a second.
         nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(999_999_999),
     }
 }
 
-/// A time of the wire; none where it is outside the calendar.
+/// The time of a `Timestamp`; `None` where it is outside chrono's calendar.
 pub fn time(timestamp: Timestamp) -> Option<DateTime<Utc>> {
-    // chrono takes more for a leap second, which the wire does not know.
+    // chrono would read a second and more as a leap second, which a `Timestamp` cannot hold.
     DateTime::from_timestamp(timestamp.seconds, nanos(timestamp.nanos)?)
 }
 
-/// A length of time of the wire; none where it is not one. prost's own conversion panics at the
-/// least of them.
+/// The length of a `Duration`; `None` where it is negative or not normalized. prost's own conversion
+/// panics at `i64::MIN`.
 pub fn duration(given: prost_types::Duration) -> Option<Duration> {
     Some(Duration::new(given.seconds.try_into().ok()?, nanos(given.nanos)?))
 }
 
-/// A part of a second; none where it is not one.
 fn nanos(given: i32) -> Option<u32> {
     u32::try_from(given).ok().filter(|nanos| *nanos < 1_000_000_000)
 }
 
-/// A JSON object as the wire has it. Anything but an object is an empty one.
+/// A JSON object as protobuf's `Struct`. A value that is not an object becomes an empty `Struct`.
 pub fn to_struct(value: serde_json::Value) -> Struct {
     match value {
         serde_json::Value::Object(map) => {
@@ -56,55 +55,55 @@ fn to_value(value: serde_json::Value) -> Value {
     Value { kind: Some(kind) }
 }
 
-/// A struct of the wire as JSON, or what cannot be kept: JSON has no NaN and no infinity, and no
-/// database of ours keeps a NUL in a text.
+/// A `Struct` as a JSON object that both databases can store.
 ///
 /// # Errors
-/// The path of the value that JSON cannot hold, and why.
-pub fn from_struct(value: Struct) -> Result<serde_json::Value, Unkept> {
-    object(value, DEEPEST)
+/// A value cannot be stored: JSON has neither NaN nor infinity, PostgreSQL no NUL in a text, and the
+/// depth is limited.
+pub fn from_struct(value: Struct) -> Result<serde_json::Value, UnstorableValue> {
+    object(value, MAX_DEPTH)
 }
 
-/// Levels of objects and lists in each other. prost reads a hundred messages in each other, three
-/// of them a level, and what is taken must still be read where an answer wraps it once more.
-const DEEPEST: usize = 24;
+/// The most levels of nested objects and lists. prost decodes a hundred nested messages, three of
+/// which make a level; what is stored must still decode within a response.
+const MAX_DEPTH: usize = 24;
 
-fn object(value: Struct, deeper: usize) -> Result<serde_json::Value, Unkept> {
+fn object(value: Struct, deeper: usize) -> Result<serde_json::Value, UnstorableValue> {
     let deeper = below(deeper)?;
     let mut map = Map::new();
     for (key, value) in value.fields {
         if key.contains('\0') {
-            return Err(Unkept { path: key.replace('\0', "\\0"), why: "a NUL in a key" });
+            return Err(UnstorableValue { path: key.replace('\0', "\\0"), why: "a NUL in a key" });
         }
-        let value = from_value(value, deeper).map_err(|unkept| unkept.below(&key))?;
+        let value = from_value(value, deeper).map_err(|unstorable| unstorable.below(&key))?;
         map.insert(key, value);
     }
     Ok(map.into())
 }
 
-/// What of a struct cannot be kept as JSON.
+/// A value of a `Struct` that cannot be stored as JSON.
 #[derive(Debug, Eq, PartialEq)]
-pub struct Unkept {
+pub struct UnstorableValue {
     /// The keys that lead to it, joined by dots.
     pub path: String,
-    /// What it is.
+    /// What the value is.
     pub why: &'static str,
 }
 
-impl Unkept {
+impl UnstorableValue {
     fn below(self, key: &str) -> Self {
         let path = if self.path.is_empty() { key.into() } else { format!("{key}.{}", self.path) };
         Self { path, ..self }
     }
 }
 
-fn below(deeper: usize) -> Result<usize, Unkept> {
-    let why = "what lies deeper than 24 levels";
-    deeper.checked_sub(1).ok_or(Unkept { path: String::new(), why })
+fn below(deeper: usize) -> Result<usize, UnstorableValue> {
+    let why = "a value nested deeper than 24 levels";
+    deeper.checked_sub(1).ok_or(UnstorableValue { path: String::new(), why })
 }
 
-fn from_value(value: Value, deeper: usize) -> Result<serde_json::Value, Unkept> {
-    let here = |why| Unkept { path: String::new(), why };
+fn from_value(value: Value, deeper: usize) -> Result<serde_json::Value, UnstorableValue> {
+    let here = |why| UnstorableValue { path: String::new(), why };
     Ok(match value.kind {
         None | Some(Kind::NullValue(_)) => serde_json::Value::Null,
         Some(Kind::BoolValue(bool)) => bool.into(),
@@ -122,7 +121,7 @@ fn from_value(value: Value, deeper: usize) -> Result<serde_json::Value, Unkept> 
     })
 }
 
-/// Whole numbers are kept as such, as far as a double is exact: `1`, not `1.0`.
+/// Whole numbers stay whole, `1` rather than `1.0`, up to 2^53, where a double stops being exact.
 #[expect(clippy::cast_possible_truncation, reason = "checked: whole, and below 2^53")]
 fn from_number(number: f64) -> Option<Number> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -140,36 +139,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_goes_round() {
+    fn json_round_trips() {
         let json = serde_json::json!({"a": 1, "b": [true, null, "x", 1.5], "c": {"d": {}}});
         assert_eq!(from_struct(to_struct(json.clone())), Ok(json));
     }
 
     #[test]
-    fn what_json_cannot_hold_is_named() {
+    fn a_value_that_json_lacks_is_named_by_its_path() {
         let inner = Struct {
             fields: [("nan".into(), Value { kind: Some(Kind::NumberValue(f64::NAN)) })].into(),
         };
         let outer = Struct {
             fields: [("a".into(), Value { kind: Some(Kind::StructValue(inner)) })].into(),
         };
-        let unkept = from_struct(outer).unwrap_err();
-        assert_eq!((unkept.path.as_str(), unkept.why), ("a.nan", "not a finite number"));
+        let unstorable = from_struct(outer).unwrap_err();
+        assert_eq!((unstorable.path.as_str(), unstorable.why), ("a.nan", "not a finite number"));
     }
 
     #[test]
-    fn what_could_not_be_read_again_is_not_taken() {
+    fn a_struct_too_deep_to_decode_in_a_response_is_refused() {
         let nested = |levels| {
             let inner =
                 (1..levels).fold(serde_json::json!({}), |inner, _| serde_json::json!({"a": inner}));
             to_struct(inner)
         };
-        assert!(from_struct(nested(DEEPEST)).is_ok());
-        let unkept = from_struct(nested(DEEPEST + 1)).unwrap_err();
-        assert!(unkept.path.ends_with("a.a") && unkept.why.contains("24"), "{unkept:?}");
+        assert!(from_struct(nested(MAX_DEPTH)).is_ok());
+        let unstorable = from_struct(nested(MAX_DEPTH + 1)).unwrap_err();
+        assert!(
+            unstorable.path.ends_with("a.a") && unstorable.why.contains("24"),
+            "{unstorable:?}"
+        );
         assert!(from_struct(nested(1_000)).is_err());
-        // As deep as it may be, and wrapped as often as any answer does it.
-        let deepest = prost_types::Value { kind: Some(Kind::StructValue(nested(DEEPEST))) };
+        // At the limit, and nested in as many messages as any response does.
+        let deepest = prost_types::Value { kind: Some(Kind::StructValue(nested(MAX_DEPTH))) };
         let wrapped = Struct { fields: [("a".into(), deepest)].into() };
         let read: Result<Struct, _> =
             prost::Message::decode(&*prost::Message::encode_to_vec(&wrapped));
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn no_duration_panics() {
+    fn durations_outside_the_range_are_refused() {
         for (seconds, nanos) in [(i64::MIN, i32::MIN), (-1, 0), (0, -1), (0, 1_000_000_000)] {
             assert_eq!(duration(prost_types::Duration { seconds, nanos }), None);
         }
@@ -186,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn times_go_round() {
+    fn times_round_trip() {
         let time_ = DateTime::from_timestamp(-1, 5_000).unwrap();
         assert_eq!(time(timestamp(time_)), Some(time_));
         assert_eq!(time(Timestamp { seconds: i64::MAX, nanos: 0 }), None);
         assert_eq!(time(Timestamp { seconds: 0, nanos: -1 }), None);
     }
 
-    /// JSON that is kept, and whatever else a `Struct` may hold.
+    /// Values that JSON holds, and others that a `Struct` may hold.
     fn any_value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(None),
@@ -219,7 +221,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2_000)))]
 
         #[test]
-        fn any_struct_is_kept_as_it_is_or_refused(value in any_value()) {
+        fn any_struct_round_trips_or_is_refused(value in any_value()) {
             let given = Struct { fields: [("a".into(), value)].into() };
             if let Ok(kept) = from_struct(given) {
                 prop_assert!(!kept.to_string().contains("\\u0000"));
@@ -228,7 +230,7 @@ mod tests {
         }
 
         #[test]
-        fn any_time_is_kept_as_it_is_or_refused(
+        fn any_time_round_trips_or_is_refused(
             seconds in prop_oneof![any::<i64>(), -100_000_000_000..300_000_000_000_i64], nanos: i32,
         ) {
             let given = Timestamp { seconds, nanos };
@@ -239,7 +241,7 @@ mod tests {
         }
 
         #[test]
-        fn any_duration_is_read_or_refused(seconds: i64, nanos: i32) {
+        fn any_duration_is_converted_or_refused(seconds: i64, nanos: i32) {
             let read = duration(prost_types::Duration { seconds, nanos });
             prop_assert_eq!(read.is_some(), seconds >= 0 && (0..1_000_000_000).contains(&nanos));
         }

@@ -1,5 +1,5 @@
-//! What every service and client says on the wire beside the contract's own messages: errors with a
-//! reason, page tokens, well-known types, method names and codes.
+//! What services and clients exchange beside the contract's own messages: errors with a reason, page
+//! tokens, well-known types, the names of methods and codes; and how errors and times are printed.
 
 mod code;
 pub mod convert;

@@ -1,27 +1,25 @@
-//! Every method that our servers may have, out of the descriptors that they are made of.
-
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 
-/// A method by its names; its path is `/package.Service/Method`.
+/// The name of a method.
 #[derive(Clone, Debug)]
 pub struct MethodName {
-    /// Such as `chat.v1`.
+    /// The package, such as `chat.v1`.
     pub package: String,
-    /// With its package, such as `chat.v1.ChatService`.
+    /// The service with its package, such as `chat.v1.ChatService`.
     pub service: String,
-    /// Such as `ListChats`.
+    /// The method, such as `ListChats`.
     pub method: String,
 }
 
 impl MethodName {
-    /// Such as `/chat.v1.ChatService/ListChats`.
+    /// The path, such as `/chat.v1.ChatService/ListChats`.
     pub fn path(&self) -> String {
         format!("/{}/{}", self.service, self.method)
     }
 }
 
-/// Those of the contract, of health and of reflection.
+/// The methods of the contract, of health and of reflection, from their descriptors.
 pub fn methods() -> Vec<MethodName> {
     let sets = [
         api::DESCRIPTORS,
@@ -29,7 +27,7 @@ pub fn methods() -> Vec<MethodName> {
         tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
     ];
-    // They are compiled in; what could not be read would have no methods.
+    // The descriptors are compiled in and always decode.
     let files = sets.map(|set| FileDescriptorSet::decode(set).unwrap_or_default().file);
     let mut methods = Vec::new();
     for file in files.iter().flatten() {

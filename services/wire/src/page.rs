@@ -1,6 +1,6 @@
-//! Pages, by keyset only: how many rows, and from where. A token is opaque, has a version, and is
-//! bound to its filter: a page of one list never continues another. A page may be shorter than was
-//! asked for and yet lead to another (<https://google.aip.dev/158>): what it holds must fit into an answer.
+//! Keyset pages: their size and their tokens. A token is opaque, versioned, and bound to its filter,
+//! so that a token of one list does not continue another. A page may be shorter than requested and
+//! still have a successor (<https://google.aip.dev/158>), since it must fit into a response.
 
 use api::Reason;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -8,70 +8,72 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Problem;
 
-const DEFAULT: usize = 50;
-const MOST: usize = 1_000;
+const DEFAULT_SIZE: usize = 50;
+const MAX_SIZE: usize = 1_000;
 
-/// Bytes of a page, whichever row comes last: clients of gRPC take 4 MiB unless told otherwise.
-const BYTES: usize = 3 * 1024 * 1024;
-/// No row of ours is larger: 64 KiB of text and as much of JSON, which the wire makes seven times that.
-const LARGEST: usize = 1024 * 1024;
-/// Rows that are read at once, so that a page in the making is no larger than one that is made.
-const STEP: usize = 128;
-/// How many rows are read at once most often: for a page of the default size, and for a long one.
-pub const USUAL: [usize; 2] = [DEFAULT + 1, STEP];
+/// The bytes from which on a page ends: gRPC clients accept responses of 4 MiB by default.
+const MAX_BYTES: usize = 3 * 1024 * 1024;
+/// An upper bound of a row: 64 KiB of text, and 64 KiB of JSON, which takes up to seven times that
+/// as a `Struct`.
+const MAX_ROW_BYTES: usize = 1024 * 1024;
+/// Rows that one query reads, to bound the memory of a page that is being read.
+const BATCH_SIZE: usize = 128;
+/// The batch sizes of most queries: of a page of the default size, and of a longer one.
+pub const USUAL: [usize; 2] = [DEFAULT_SIZE + 1, BATCH_SIZE];
 
-/// The layout below. Another one is another version, and old tokens are refused by name.
+/// The version of the token's layout; tokens of other versions are refused.
 const VERSION: u8 = 1;
-/// The bytes of the filter's hash that a token carries.
-const BINDING: usize = 4;
+/// The bytes of the filter's hash in a token.
+const BINDING_BYTES: usize = 4;
 
-/// How many rows `page_size` asks for: 0 means 50, more than 1,000 means 1,000.
+/// The number of rows that `page_size` requests: 0 means 50, more than 1,000 means 1,000.
 ///
 /// # Errors
 /// It is negative.
 pub fn size(page_size: i32) -> Result<usize, Problem> {
     match usize::try_from(page_size) {
-        Ok(0) => Ok(DEFAULT),
-        Ok(size) => Ok(size.min(MOST)),
+        Ok(0) => Ok(DEFAULT_SIZE),
+        Ok(size) => Ok(size.min(MAX_SIZE)),
         Err(_) => {
-            let what = "negative: give 1 to 1000, or 0 for 50";
+            let what = "negative; use 1 to 1000, or 0 for 50";
             Err(Problem::invalid("page_size", Reason::PageSizeInvalid, what))
         }
     }
 }
 
-/// A page in the making.
+/// A page that is being read.
 #[derive(Debug)]
 pub struct Page<W> {
     rows: Vec<W>,
     size: usize,
-    room: usize,
-    /// What leads behind the last row, once it may be the last.
-    key: Option<String>,
+    bytes_left: usize,
+    /// The key of the last row, once it may be the page's last.
+    last_key: Option<String>,
     has_next: bool,
 }
 
 impl<W: prost::Message> Page<W> {
-    /// An empty one, of the size that a request asks for.
+    /// An empty page of the requested size.
     ///
     /// # Errors
-    /// It is negative.
+    /// The size is negative.
     pub fn of(page_size: i32) -> Result<Self, Problem> {
         let size = size(page_size)?;
-        Ok(Self { rows: Vec::new(), size, room: BYTES, key: None, has_next: false })
+        Ok(Self { rows: Vec::new(), size, bytes_left: MAX_BYTES, last_key: None, has_next: false })
     }
 
-    /// How many rows to read next. One more than the page has tells whether another follows.
+    /// How many rows to read next: up to one more than the page has, to learn whether another page
+    /// follows.
     pub fn wanted(&self) -> usize {
-        STEP.min(self.size + 1 - self.rows.len())
+        BATCH_SIZE.min(self.size + 1 - self.rows.len())
     }
 
-    /// Whether nothing was read into it.
+    /// Whether it has no rows.
     pub const fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Takes what was read of the rows that were wanted, as the wire has them; whether more are.
+    /// Adds the rows that were read, converted to the wire's type. Returns whether to read more.
     pub fn take<R>(
         &mut self,
         read: Vec<R>,
@@ -80,15 +82,15 @@ impl<W: prost::Message> Page<W> {
     ) -> bool {
         let is_end = read.len() < self.wanted();
         for row in read {
-            let is_full = self.rows.len() == self.size || self.room == 0;
-            if is_full && self.key.is_some() {
+            let is_full = self.rows.len() == self.size || self.bytes_left == 0;
+            if is_full && self.last_key.is_some() {
                 self.has_next = true;
                 return false;
             }
-            let may_be_last = self.rows.len() + 1 == self.size || self.room <= LARGEST;
-            self.key = may_be_last.then(|| key(&row));
+            let may_be_last = self.rows.len() + 1 == self.size || self.bytes_left <= MAX_ROW_BYTES;
+            self.last_key = may_be_last.then(|| key(&row));
             let row = wire(row);
-            self.room = self.room.saturating_sub(row.encoded_len());
+            self.bytes_left = self.bytes_left.saturating_sub(row.encoded_len());
             self.rows.push(row);
         }
         !is_end
@@ -96,12 +98,12 @@ impl<W: prost::Message> Page<W> {
 
     /// The rows, and the token of the next page, if there is one.
     pub fn end(self, filter: &str) -> (Vec<W>, String) {
-        let key = self.key.filter(|_| self.has_next);
+        let key = self.last_key.filter(|_| self.has_next);
         (self.rows, key.map(|key| token(&key, filter)).unwrap_or_default())
     }
 }
 
-/// A token that leads behind the row with this key, in the list that `filter` names.
+/// A token for the rows after the one with this key, in the list that `filter` names.
 pub fn token(key: &str, filter: &str) -> String {
     let mut bytes = vec![VERSION];
     bytes.extend(binding(filter));
@@ -109,10 +111,10 @@ pub fn token(key: &str, filter: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The key that a token leads behind; none for the first page.
+/// The key of the row after which the page begins; `None` for the first page.
 ///
 /// # Errors
-/// It is no token of ours, or one of another list.
+/// The token was not made by this service, or belongs to another list.
 pub fn read(token: &str, filter: &str) -> Result<Option<String>, Problem> {
     if token.is_empty() {
         return Ok(None);
@@ -121,19 +123,19 @@ pub fn read(token: &str, filter: &str) -> Result<Option<String>, Problem> {
     let Some((VERSION, rest)) = bytes.split_first().map(|(version, rest)| (*version, rest)) else {
         return Err(foreign());
     };
-    let Some((bound, key)) = rest.split_at_checked(BINDING) else {
+    let Some((bound, key)) = rest.split_at_checked(BINDING_BYTES) else {
         return Err(foreign());
     };
     if bound != binding(filter) {
-        return Err(invalid("of a list with another filter: start at the first page"));
+        return Err(invalid("made for another filter; start at the first page"));
     }
     let key = String::from_utf8(key.to_vec());
     key.map(Some).map_err(|_| foreign())
 }
 
-/// The refusal of what is no token of ours, for a key that cannot be read either.
+/// The refusal of a token that this service did not make, for keys that cannot be parsed too.
 pub fn foreign() -> Problem {
-    invalid("not a token that this service gave: start at the first page")
+    invalid("not a token of this service; start at the first page")
 }
 
 fn invalid(what: &str) -> Problem {
@@ -141,7 +143,7 @@ fn invalid(what: &str) -> Problem {
 }
 
 fn binding(filter: &str) -> Vec<u8> {
-    Sha256::digest(filter)[..BINDING].to_vec()
+    Sha256::digest(filter)[..BINDING_BYTES].to_vec()
 }
 
 #[cfg(test)]
@@ -150,7 +152,7 @@ mod tests {
 
     use super::*;
 
-    /// Pages of so many rows of such a size, until the last one; how many each has.
+    /// Reads all pages of a list of `rows` rows; returns how many rows each page has.
     fn pages(rows: usize, row: usize, page_size: i32) -> Vec<usize> {
         let (mut counts, mut from) = (Vec::new(), 0);
         loop {
@@ -180,12 +182,12 @@ mod tests {
         assert_eq!(pages(1_500, 100, 1_000), [1_000, 500]);
         // 48 of 64 KiB are 3 MiB.
         assert_eq!(pages(100, 64 * 1024, 1_000), [48, 48, 4]);
-        // Larger than any is: each is a page, and none is lost.
+        // Larger than the upper bound of a row: no row is lost.
         assert_eq!(pages(5, 2 * 1024 * 1024, 1_000).iter().sum::<usize>(), 5);
     }
 
     #[test]
-    fn a_token_goes_round_in_its_own_list_only() {
+    fn a_token_continues_its_own_list_only() {
         let given = token("2026|a", "type=1");
         assert_eq!(read(&given, "type=1").unwrap().as_deref(), Some("2026|a"));
         assert!(read(&given, "type=2").unwrap_err().message().contains("another filter"));
@@ -193,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn malformed_tokens_are_refused() {
         for bad in ["x", "!!", "AQ", "AAAAAAAA", "AQAAAA_-_-"] {
             assert!(read(bad, "").unwrap_err().message().starts_with("page_token"), "{bad}");
         }
     }
 
     #[test]
-    fn sizes() {
+    fn sizes_are_bounded() {
         assert_eq!(
             [0, 1, 1_000, 1_001, i32::MAX].map(|n| size(n).unwrap()),
             [50, 1, 1_000, 1_000, 1_000]
@@ -212,14 +214,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2_000)))]
 
         #[test]
-        fn any_token_is_one_of_ours_or_refused(text in ".*", filter in ".*") {
+        fn any_token_round_trips_or_is_refused(text in ".*", filter in ".*") {
             if let Ok(Some(key)) = read(&text, &filter) {
                 prop_assert_eq!(token(&key, &filter), text);
             }
         }
 
         #[test]
-        fn a_mangled_token_is_refused_or_leads_elsewhere(
+        fn a_modified_token_is_refused_or_has_another_key(
             key in ".{0,40}", filter in ".{0,20}", at in any::<prop::sample::Index>(), by in 1_u8..,
         ) {
             let given = token(&key, &filter);

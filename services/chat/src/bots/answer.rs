@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use api::Reason;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use database::types::{Json, Time};
+use database::{
+    ErrorClass,
+    types::{Json, Time},
+};
 use serde_json::json;
 use tokio::time::sleep;
 use tonic::Code;
@@ -14,7 +17,7 @@ use wire::Problem;
 use super::dispatcher::DeliveryDispatcher;
 use crate::{
     bus::Topic,
-    error::{Error, Fault},
+    error::Error,
     messages::MAX_BODY_BYTES,
     models::{
         delivery::DeliveryAttempt,
@@ -127,7 +130,10 @@ impl DeliveryDispatcher {
 
 fn is_transient(error: &Error) -> bool {
     matches!(error, Error::Unavailable(_))
-        || matches!(error.fault(), Some(Fault::Lost | Fault::Busy | Fault::Schema))
+        || matches!(
+            error.class(),
+            Some(ErrorClass::ConnectionLost | ErrorClass::Busy | ErrorClass::SchemaMismatch)
+        )
 }
 
 fn new_answer(context: AnswerContext, attempt: &DeliveryAttempt, reply: &str) -> DeliveryAnswer {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use database::Connection;
+use database::{Connection, ErrorClass, classify};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use tokio::{
     sync::Notify,
@@ -17,7 +17,7 @@ use wire::error_chain;
 use super::dispatcher::DeliveryDispatcher;
 use crate::{
     bus::WakeUps,
-    error::{Error, Fault},
+    error::Error,
     models::{
         assignment::Assignment,
         fanout::{self, PAGE_SIZE},
@@ -116,7 +116,7 @@ impl Fanout {
         let counts = match fanout::fan_out(connection, min_since_position).await {
             // A chat or a bot was deleted between the snapshot and the insert.
             Err(DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => None,
-            Err(error) if Fault::of(&error) == Fault::Busy => None,
+            Err(error) if classify(&error) == ErrorClass::Busy => None,
             counts => counts?,
         };
         let Some(counts) = counts else { return Ok(FanoutStep::Contended) };

@@ -6,8 +6,8 @@ use api::chat::v1::{
     Chat, GetChatRequest, chat_service_client::ChatServiceClient, get_chat_request::Key,
 };
 use clap::Args;
-use cli::{Connection, Failure, Output, connect, service_url};
-use tonic::{Code, transport::Uri};
+use cli::{Connection, Failure, Output};
+use tonic::Code;
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
@@ -15,8 +15,7 @@ use uuid::Uuid;
 const START: &str = "start it: chat serve --database-url postgres://user@host/database\n  \
      or say where it is: --chat-url http://host:50052, or CHAT_URL";
 
-cli::client_tls_args!(ChatTlsArgs, "CHAT", "");
-cli::token_args!(ChatTokenArgs, "CHAT", "");
+cli::client_args!(ChatClientArgs, "chat", "CHAT", "", "http://127.0.0.1:50052");
 
 /// The RPCs, at the other end of a connection.
 pub(super) type Client = ChatServiceClient<Connection>;
@@ -25,20 +24,8 @@ pub(super) type Client = ChatServiceClient<Connection>;
 #[derive(Clone, Debug, Args)]
 pub struct Asking {
     /// The chat service.
-    #[arg(
-        long,
-        env = "CHAT_URL",
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:50052",
-        value_parser = service_url()
-    )]
-    pub chat_url: Uri,
-    /// How it is called over TLS.
     #[command(flatten)]
-    pub tls: ChatTlsArgs,
-    /// Who asks.
-    #[command(flatten)]
-    pub token: ChatTokenArgs,
+    pub service: ChatClientArgs,
     /// How the answer is printed.
     #[command(flatten)]
     pub output: Output,
@@ -57,8 +44,7 @@ impl Asking {
 
     /// A connection.
     pub(super) async fn connect(&self) -> Result<Connection, Failure> {
-        let bearer = self.token.bearer(&self.chat_url)?;
-        connect("chat", &self.chat_url, self.tls.files(), bearer).await
+        self.service.connect().await
     }
 
     /// A client.

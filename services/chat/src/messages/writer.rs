@@ -10,6 +10,7 @@ use std::{
 
 use api::Reason;
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use database::ErrorClass;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -19,7 +20,7 @@ use wire::Problem;
 
 use crate::{
     bus::{Bus, Topic},
-    error::{Error, Fault},
+    error::Error,
     models::{
         message::{Message, NewMessage},
         message_insert::{self, InsertOutcome},
@@ -92,7 +93,7 @@ impl WriterTask {
 
     async fn store_batch(&self, batch: Vec<QueuedMessage>) {
         let Err((batch, error)) = self.try_store(batch).await else { return };
-        if batch.len() == 1 || error.fault() != Some(Fault::Bug) {
+        if batch.len() == 1 || error.class() != Some(ErrorClass::Other) {
             return refuse(batch, error);
         }
         // One message failed for a reason that nothing foresaw: it must not fail the others.
@@ -126,7 +127,7 @@ impl WriterTask {
         messages: &Arc<[NewMessage]>,
     ) -> Result<Vec<InsertOutcome>, Error> {
         match self.insert(messages).await {
-            Err(error) if error.fault() == Some(Fault::Lost) => {
+            Err(error) if error.class() == Some(ErrorClass::ConnectionLost) => {
                 self.store.invalidate_on(&error);
                 self.insert(messages).await
             }

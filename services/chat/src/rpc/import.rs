@@ -7,18 +7,13 @@ use std::{
 };
 
 use api::chat::v1::{Chat, ImportChatsRequest, ImportChatsResponse, ImportError};
-use database::types::Time;
+use database::{ErrorClass, types::Time};
 use tonic::Streaming;
 use uuid::Uuid;
 use wire::{Problem, error_chain};
 
 use super::chats::{JID_LENGTH, NAME_LENGTH};
-use crate::{
-    error::{Error, Fault},
-    models::chat_import::ImportedChat,
-    store::Store,
-    validate,
-};
+use crate::{error::Error, models::chat_import::ImportedChat, store::Store, validate};
 
 /// Rows that are stored at once.
 const BATCH: usize = 500;
@@ -83,7 +78,7 @@ impl<'a> Import<'a> {
             self.batch.drain().map(|(_, row)| row).unzip();
         let rows: Arc<[ImportedChat]> = rows.into();
         match self.upsert(Arc::clone(&rows)).await {
-            Err(error) if error.fault() == Some(Fault::Bug) => {
+            Err(error) if error.class() == Some(ErrorClass::Other) => {
                 self.store_one_by_one(&indices, &rows).await?;
             }
             result => result?,
@@ -103,7 +98,7 @@ impl<'a> Import<'a> {
     ) -> Result<(), Error> {
         for (&index, row) in indices.iter().zip(rows) {
             match self.upsert([row.clone()].into()).await {
-                Err(error) if error.fault() == Some(Fault::Bug) => {
+                Err(error) if error.class() == Some(ErrorClass::Other) => {
                     tracing::error!(index, error = error_chain(&error), "a row cannot be imported");
                     self.refuse(index, &Problem::internal());
                 }

@@ -37,7 +37,7 @@ async fn a_chat_is_created_messages_are_sent_and_listed(backend: Backend) {
     );
     let (status, _, stderr) = chat(&fixture, &["send", "a@g.us", "hello"]).await;
     assert_eq!(status, Some(1));
-    assert!(stderr.contains("there is no chat a@g.us\n  chat list shows them"), "{stderr}");
+    assert!(stderr.contains("chat a@g.us not found\n  chat list shows them"), "{stderr}");
 
     let created =
         stdout_of(&fixture, &["create", "a@g.us", "--name", "Friends", "--type", "group"]).await;

@@ -37,4 +37,6 @@ mod ready;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]
+mod server_language;
+#[cfg(test)]
 mod subscribe;

@@ -1,5 +1,5 @@
-//! libpq's parameters of TLS, taken out of a URL before tokio_postgres reads it, which knows few of
-//! them: <https://www.postgresql.org/docs/current/libpq-ssl.html>.
+//! libpq's TLS parameters (<https://www.postgresql.org/docs/current/libpq-ssl.html>), taken out of a
+//! URL before tokio_postgres parses it, which supports few of them.
 
 use std::path::PathBuf;
 
@@ -11,8 +11,8 @@ use ::tls::ClientFiles;
 use super::tls::{PostgresConnector, ServerProof};
 use crate::InvalidUrl;
 
-/// The value of `sslrootcert` that means the authorities of this system.
-const SYSTEM: &str = "system";
+/// The value of `sslrootcert` for the system's authorities.
+const SYSTEM_AUTHORITIES: &str = "system";
 
 /// The TLS parameters of a URL.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ struct Parameters {
 }
 
 impl TlsParameters {
-    /// The URL without them, and what they mean. The files are read once, so that one that is of
-    /// no use is told before anything else is done.
+    /// Splits the parameters off a URL. The files are read once, so that an unusable one is reported
+    /// at the start.
     pub(super) fn take(url: &str) -> Result<(String, Self), InvalidUrl> {
         // A password may hold a question mark.
         let host = url.find('@').map_or(0, |at| at + 1);
@@ -64,37 +64,39 @@ impl TlsParameters {
 impl Parameters {
     fn read(self) -> Result<TlsParameters, InvalidUrl> {
         let refused = |why: &str| Err(InvalidUrl(why.into()));
-        let system = self.root.as_deref() == Some(SYSTEM);
-        // The authorities of a system vouch for everybody: only a name tells servers apart.
-        let unsaid = if system { "verify-full" } else { "prefer" };
-        let (mode, proof) = match (self.mode.as_deref().unwrap_or(unsaid), &self.root) {
+        let system = self.root.as_deref() == Some(SYSTEM_AUTHORITIES);
+        // The system's authorities sign certificates for anyone: only the name tells servers apart.
+        let default_mode = if system { "verify-full" } else { "prefer" };
+        let (mode, proof) = match (self.mode.as_deref().unwrap_or(default_mode), &self.root) {
             ("verify-full", Some(_)) => (SslMode::Require, ServerProof::AuthorityAndName),
             (_, Some(_)) if system => {
-                return refused("sslrootcert=system goes with sslmode=verify-full alone");
+                return refused("sslrootcert=system requires sslmode=verify-full");
             }
             ("verify-ca" | "require", Some(_)) => (SslMode::Require, ServerProof::Authority),
             ("require", None) => (SslMode::Require, ServerProof::None),
             ("verify-ca" | "verify-full", None) => {
                 return refused(
-                    "sslmode=verify-ca and verify-full need sslrootcert: a file of authorities in \
+                    "sslmode=verify-ca and verify-full require sslrootcert: a file of authorities in \
                      PEM, or system",
                 );
             }
             ("disable" | "prefer", Some(_)) => {
                 return refused(
-                    "sslrootcert needs sslmode=verify-full, or verify-ca: nobody would look at it",
+                    "sslrootcert requires sslmode=verify-full or verify-ca: other modes would ignore it",
                 );
             }
             ("prefer", None) => (SslMode::Prefer, ServerProof::None),
             ("disable", None) => (SslMode::Disable, ServerProof::None),
             _ => {
                 return refused(
-                    "sslmode is one of disable, prefer, require, verify-ca and verify-full",
+                    "sslmode must be disable, prefer, require, verify-ca or verify-full",
                 );
             }
         };
         if self.cert.is_some() != self.key.is_some() {
-            return refused("sslcert and sslkey go together: a certificate, and its private key");
+            return refused(
+                "sslcert and sslkey must be given together: a certificate and its private key",
+            );
         }
         let [ca, cert, key] = [self.root.filter(|_| !system), self.cert, self.key]
             .map(|path| path.map(PathBuf::from));
@@ -108,13 +110,13 @@ impl Parameters {
 mod tests {
     use super::*;
 
-    fn took(url: &str) -> (String, SslMode, ServerProof) {
+    fn split(url: &str) -> (String, SslMode, ServerProof) {
         let (url, ssl) = TlsParameters::take(url).unwrap();
         (url, ssl.mode, ssl.connector.proof())
     }
 
     #[test]
-    fn what_is_not_of_tls_is_left_where_it_was() {
+    fn other_parameters_stay_in_the_url() {
         for (url, left, mode) in [
             ("postgres://db/chat", "postgres://db/chat", SslMode::Prefer),
             ("postgres://me:a?b@db/chat", "postgres://me:a?b@db/chat", SslMode::Prefer),
@@ -125,41 +127,40 @@ mod tests {
                 SslMode::Require,
             ),
         ] {
-            assert_eq!(took(url), (left.into(), mode, ServerProof::None));
+            assert_eq!(split(url), (left.into(), mode, ServerProof::None));
         }
     }
 
     #[test]
-    fn the_systems_authorities_vouch_for_names() {
+    fn the_systems_authorities_imply_verify_full() {
         for url in [
             "postgres://db?sslrootcert=system",
             "postgres://db?sslrootcert=system&sslmode=verify-full",
         ] {
             assert_eq!(
-                took(url),
+                split(url),
                 ("postgres://db?".into(), SslMode::Require, ServerProof::AuthorityAndName)
             );
         }
     }
 
     #[test]
-    fn what_would_prove_nothing_is_refused() {
+    fn parameters_that_would_verify_nothing_are_refused() {
         for (query, why) in [
-            ("sslmode=allow", "sslmode is one of"),
-            ("sslmode=verify-full", "need sslrootcert"),
-            ("sslmode=verify-ca", "need sslrootcert"),
-            ("sslmode=require&sslrootcert=system", "verify-full alone"),
-            ("sslmode=verify-ca&sslrootcert=system", "verify-full alone"),
-            ("sslrootcert=nowhere.pem", "sslrootcert needs sslmode"),
+            ("sslmode=allow", "sslmode must be"),
+            ("sslmode=verify-full", "require sslrootcert"),
+            ("sslmode=verify-ca", "require sslrootcert"),
+            ("sslmode=require&sslrootcert=system", "requires sslmode=verify-full"),
+            ("sslmode=verify-ca&sslrootcert=system", "requires sslmode=verify-full"),
+            ("sslrootcert=nowhere.pem", "sslrootcert requires sslmode"),
             ("sslmode=verify-full&sslrootcert=nowhere.pem", "nowhere.pem: No such file"),
-            ("sslmode=require&sslcert=nowhere.pem", "sslcert and sslkey go together"),
+            ("sslmode=require&sslcert=nowhere.pem", "must be given together"),
             ("sslcert=nowhere.pem&sslkey=nowhere.key", "nowhere.pem: No such file"),
             ("sslmode=verify-full&sslrootcert=%ff", "sslrootcert is not UTF-8"),
         ] {
-            let said =
-                TlsParameters::take(&format!("postgres://me:secret@db/chat?{query}")).unwrap_err();
-            let said = said.to_string();
-            assert!(said.contains(why) && !said.contains("secret"), "{query}: {said}");
+            let url = format!("postgres://me:secret@db/chat?{query}");
+            let message = TlsParameters::take(&url).unwrap_err().to_string();
+            assert!(message.contains(why) && !message.contains("secret"), "{query}: {message}");
         }
     }
 }

@@ -83,7 +83,7 @@ impl PostgresConnector {
 }
 
 impl MakeTlsConnect<Socket> for PostgresConnector {
-    type Stream = Secured;
+    type Stream = PostgresTlsStream;
     type TlsConnect = Handshake;
     type Error = Infallible;
 
@@ -93,9 +93,9 @@ impl MakeTlsConnect<Socket> for PostgresConnector {
 }
 
 impl TlsConnect<Socket> for Handshake {
-    type Stream = Secured;
+    type Stream = PostgresTlsStream;
     type Error = Box<dyn std::error::Error + Send + Sync>;
-    type Future = BoxFuture<'static, Result<Secured, Self::Error>>;
+    type Future = BoxFuture<'static, Result<PostgresTlsStream, Self::Error>>;
 
     fn connect(self, stream: Socket) -> Self::Future {
         let Self { connector, host } = self;
@@ -103,22 +103,24 @@ impl TlsConnect<Socket> for Handshake {
             let config = tokio::task::spawn_blocking(move || connector.config()).await??;
             let name = ServerName::try_from(host)?;
             let secured = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-            Ok(Secured(secured.map_err(|error| HandshakeFailed(with_message(error).to_string()))?))
+            Ok(PostgresTlsStream(
+                secured.map_err(|error| HandshakeFailed(with_message(error).to_string()))?,
+            ))
         })
     }
 }
 
 /// A connection over TLS.
 #[derive(Debug)]
-pub struct Secured(TlsStream<Socket>);
+pub struct PostgresTlsStream(TlsStream<Socket>);
 
-impl tokio_postgres::tls::TlsStream for Secured {
+impl tokio_postgres::tls::TlsStream for PostgresTlsStream {
     fn channel_binding(&self) -> ChannelBinding {
         ChannelBinding::none()
     }
 }
 
-impl AsyncRead for Secured {
+impl AsyncRead for PostgresTlsStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -134,7 +136,7 @@ impl AsyncRead for Secured {
     }
 }
 
-impl AsyncWrite for Secured {
+impl AsyncWrite for PostgresTlsStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,7 +1,8 @@
-//! `schema certs`: an authority and the certificates that it takes to try TLS, for development.
+//! `schema certs`: an authority and the certificates of servers and clients, for development with
+//! TLS.
 //!
-//! The authority's key is never written: whoever finds the directory can show its certificates
-//! until they end, and issue no other.
+//! The authority's key is never written: somebody who finds the directory can use its certificates
+//! until they expire, and cannot issue others.
 
 use std::{
     fs::{self, OpenOptions},
@@ -19,40 +20,36 @@ use rcgen::{
 };
 use tls::DEVELOPMENT;
 
-/// How long they are good.
-const DAYS: u32 = 30;
+const VALIDITY_DAYS: u32 = 30;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The servers of a deployment: a file's name, and the other names that it is called by.
+/// The servers of a deployment: the name of their files, and further names that they are called by.
 const SERVERS: [(&str, &[&str]); 4] =
     [("schema", &[]), ("chat", &[]), ("postgres", &["db"]), ("nats", &[])];
 
-/// What every server is called on its own machine.
-const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+/// The names of every server on its own machine.
+const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// What is to be made.
 #[derive(Clone, Debug, Args)]
 pub struct CertsArgs {
-    /// The directory, which is made where it is missing. Nothing in it is overwritten.
-    pub dir: PathBuf,
-    /// A client that gets a certificate with this name; may be given several times.
+    /// Directory for the files. It is created if it does not exist; nothing in it is overwritten.
+    dir: PathBuf,
+    /// Create a certificate for a client of this name; may be given several times.
     #[arg(
         long = "client",
         value_name = "NAME",
         value_parser = client_name,
         default_values = ["operator", "admin", "reader", "chat"]
     )]
-    pub clients: Vec<String>,
-    /// One more name, or address, that every server may be called by; may be given several times.
+    clients: Vec<String>,
+    /// Add a name or address to the certificate of every server; may be given several times.
     #[arg(long = "host", value_name = "NAME", value_parser = host_name)]
-    pub hosts: Vec<String>,
-    /// How the files are named on standard output.
+    hosts: Vec<String>,
     #[command(flatten)]
     pub output: Output,
 }
 
-/// A file that is to be made.
-struct Made {
+struct NewFile {
     path: PathBuf,
     content: String,
     mode: u32,
@@ -61,26 +58,24 @@ struct Made {
 impl CertsArgs {
     pub(super) fn run(&self) -> Result<(), Box<dyn std::error::Error>> {
         let files = self.files()?;
-        fs::create_dir_all(&self.dir).map_err(|error| about(&self.dir, &error))?;
-        if let Some(there) = files.iter().find(|file| file.path.exists()) {
-            let path = there.path.display();
-            return Err(
-                format!("{path} is there already: name another directory, or remove it").into()
-            );
+        fs::create_dir_all(&self.dir).map_err(|error| with_path(&self.dir, &error))?;
+        if let Some(existing) = files.iter().find(|file| file.path.exists()) {
+            let path = existing.path.display();
+            return Err(format!("{path} exists; name another directory, or remove it").into());
         }
         for file in &files {
-            file.write().map_err(|error| about(&file.path, &error))?;
+            file.write().map_err(|error| with_path(&file.path, &error))?;
         }
         self.output.paths(&files.into_iter().map(|file| file.path).collect::<Vec<_>>())?;
-        self.output.note(self.advice());
+        self.output.note(self.next_steps());
         Ok(())
     }
 
-    fn files(&self) -> Result<Vec<Made>, rcgen::Error> {
+    fn files(&self) -> Result<Vec<NewFile>, rcgen::Error> {
         let authority = authority()?;
         let mut files = vec![self.file("ca.pem", authority.pem(), 0o644)];
         for (name, more) in SERVERS {
-            let names = [name].into_iter().chain(more.iter().copied()).chain(LOCAL);
+            let names = [name].into_iter().chain(more.iter().copied()).chain(LOCAL_NAMES);
             let names = names.chain(self.hosts.iter().map(String::as_str));
             let names: Vec<_> = names.map(ToOwned::to_owned).collect();
             let usage = ExtendedKeyUsagePurpose::ServerAuth;
@@ -106,7 +101,7 @@ impl CertsArgs {
         name: &str,
         names: Vec<String>,
         usage: ExtendedKeyUsagePurpose,
-    ) -> Result<[Made; 2], rcgen::Error> {
+    ) -> Result<[NewFile; 2], rcgen::Error> {
         let mut params = params(name, names)?;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];
@@ -119,15 +114,15 @@ impl CertsArgs {
         ])
     }
 
-    fn file(&self, name: &str, content: String, mode: u32) -> Made {
-        Made { path: self.dir.join(name), content, mode }
+    fn file(&self, name: &str, content: String, mode: u32) -> NewFile {
+        NewFile { path: self.dir.join(name), content, mode }
     }
 
-    fn advice(&self) -> String {
+    fn next_steps(&self) -> String {
         let at = |name: &str| self.dir.join(name).display().to_string();
         let client = self.clients.first().map(|name| format!("client-{name}")).unwrap_or_default();
         format!(
-            "good for {DAYS} days, for development only. To serve with them, and to ask:\n  \
+            "valid for {VALIDITY_DAYS} days, for development only. To serve with them, and to call:\n  \
              schema serve --tls-cert {} --tls-key {} --tls-client-ca {ca}\n  \
              schema current --schema-url https://localhost:50051 --tls-ca {ca} \
              --tls-client-cert {} --tls-client-key {}",
@@ -140,7 +135,7 @@ impl CertsArgs {
     }
 }
 
-impl Made {
+impl NewFile {
     fn write(&self) -> io::Result<()> {
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(self.mode).open(&self.path)?;
@@ -150,42 +145,41 @@ impl Made {
 
 fn authority() -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
     let mut params = params("Schemagate development authority", Vec::new())?;
-    // What it vouches for ends nowhere but at a server or a client.
+    // It may issue certificates of servers and clients, and of no further authority.
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     CertifiedIssuer::self_signed(params, KeyPair::generate()?)
 }
 
-/// What all of them say of themselves.
+/// What all certificates have in common.
 fn params(name: &str, names: Vec<String>) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, DEVELOPMENT);
     params.distinguished_name.push(DnType::CommonName, name);
     let now = SystemTime::now();
-    // A machine whose clock is behind takes them too.
+    // For machines whose clock is behind.
     params.not_before = (now - DAY).into();
-    params.not_after = (now + DAY * DAYS).into();
+    params.not_after = (now + DAY * VALIDITY_DAYS).into();
     Ok(params)
 }
 
-/// It is a file's name too.
+/// A client's name is part of a file's name.
 fn client_name(name: &str) -> Result<String, String> {
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-    if name.is_empty() || !name.chars().all(fits) {
-        return Err("letters, digits, '-', '_' and '.' are what it may hold".into());
+    let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if name.is_empty() || !name.chars().all(is_allowed) {
+        return Err("only letters, digits, '-', '_' and '.' are allowed".into());
     }
     Ok(name.to_owned())
 }
 
-/// What a certificate can hold.
 fn host_name(name: &str) -> Result<String, String> {
     match CertificateParams::new([name.to_owned()]) {
         Ok(_) if !name.is_empty() => Ok(name.to_owned()),
-        _ => Err("is no name of a host: ASCII letters, or an address".into()),
+        _ => Err("not a host name or an address".into()),
     }
 }
 
-fn about(path: &Path, error: &io::Error) -> String {
+fn with_path(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
 }

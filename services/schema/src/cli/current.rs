@@ -1,20 +1,19 @@
-//! `schema current`: where the schema stands, as Alembic prints it.
+//! `schema current`: the current revision, as Alembic prints it.
 
 use std::process::ExitCode;
 
 use api::schema::v1::{CurrentRequest, SchemaState, Status};
 use clap::Args;
 use cli::{Failure, NOT_SO, Output};
+use schema::display::revision_name;
 
 use super::{advice, client::Client};
-use crate::state::name;
 
-/// What `current` is asked.
 #[derive(Debug, Args)]
 pub struct CurrentArgs {
     /// Exit with 3 unless the schema is at head.
     #[arg(long)]
-    pub check: bool,
+    check: bool,
 }
 
 pub(super) async fn run(
@@ -24,20 +23,20 @@ pub(super) async fn run(
 ) -> Result<ExitCode, Failure> {
     let state = client.current(CurrentRequest {}).await?.into_inner().state.unwrap_or_default();
     // Nothing before the first revision, as from Alembic: scripts compare.
-    let words = if state.revision.is_empty() { String::new() } else { standing(&state) };
-    output.result(&state, &words)?;
+    let line = if state.revision.is_empty() { String::new() } else { state_line(&state) };
+    output.result(&state, &line)?;
     if !state.message.is_empty() {
         output.note(&state.message);
     }
-    if let Some(advice) = advice::on_state(&state) {
+    if let Some(advice) = advice::for_state(&state) {
         output.note(format_args!("  {advice}"));
     }
     Ok(if args.check && !state.at_head { NOT_SO.into() } else { ExitCode::SUCCESS })
 }
 
-/// `0002 (head)`, and in the same way what Alembic has no word for.
-pub(super) fn standing(state: &SchemaState) -> String {
-    let mut line = name(&state.revision).to_owned();
+/// `0002 (head)`, and marks in the same form for what Alembic does not know.
+pub(super) fn state_line(state: &SchemaState) -> String {
+    let mut line = revision_name(&state.revision).to_owned();
     if !state.head.is_empty() && state.revision == state.head {
         line += " (head)";
     }
@@ -65,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn it_prints_like_alembic_and_marks_what_alembic_does_not_know() {
+    fn a_state_prints_as_alembic_does_with_marks_of_our_own() {
         for (revision, status, line) in [
             ("0002", Status::AtHead, "0002 (head)"),
             ("0001", Status::Behind, "0001"),
@@ -74,7 +73,7 @@ mod tests {
             ("0003", Status::Ahead, "0003 (ahead)"),
             ("0001", Status::Migrating, "0001 (migrating)"),
         ] {
-            assert_eq!(standing(&state(revision, status)), line);
+            assert_eq!(state_line(&state(revision, status)), line);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `schema describe`: writes down what each migration leaves behind.
+//! `schema describe`: the catalog that each revision leaves behind, written beside it.
 
 use std::path::PathBuf;
 
@@ -7,23 +7,20 @@ use cli::{Output, redacted};
 use database::DatabaseUrl;
 use revisions::Metadata;
 
-use crate::catalog;
-
-/// What to describe.
 #[derive(Clone, Debug, Args)]
 pub struct DescribeArgs {
-    /// A PostgreSQL server where databases may be created, or sqlite: and any file. Neither that
-    /// database nor that file is touched.
+    /// A PostgreSQL server where databases may be created, or sqlite: and any file. The database
+    /// or file that it names is not touched.
     #[arg(
         long,
         env = "DATABASE_URL",
         hide_env_values = true,
+        value_name = "URL",
         value_parser = redacted::<DatabaseUrl>()
     )]
-    pub database_url: DatabaseUrl,
+    database_url: DatabaseUrl,
     /// The directory that holds the revisions, such as migrations/postgres.
-    pub directory: PathBuf,
-    /// How the files are named on standard output.
+    directory: PathBuf,
     #[command(flatten)]
     pub output: Output,
 }
@@ -34,7 +31,7 @@ impl DescribeArgs {
         let dialect = catalog::dialect(&database_url);
         let revisions = revisions::read(&directory, dialect, Metadata::Optional)?;
         let catalogs = catalog::describe(&database_url, &revisions).await?;
-        output.paths(&catalog::write(&directory, &revisions, &catalogs)?)?;
+        output.paths(&catalog::write_files(&directory, &revisions, &catalogs)?)?;
         Ok(())
     }
 }

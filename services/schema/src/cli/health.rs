@@ -1,25 +1,23 @@
-//! `schema health`: the service's question to itself.
+//! `schema health`: whether the service on this machine is serving.
 
 use clap::Args;
 use transport::health;
 
 use super::serve::ListenArgs;
 
-/// What is asked, and where.
 #[derive(Clone, Debug, Args)]
 #[group(skip)]
 pub struct HealthArgs {
-    /// Where the service listens.
     #[command(flatten)]
-    pub here: ListenArgs,
-    /// What to ask about.
+    listener: ListenArgs,
     #[command(flatten)]
-    pub asked: cli::HealthArgs,
+    check: cli::HealthArgs,
 }
 
 impl HealthArgs {
     pub(super) async fn run(self) -> Result<(), Box<dyn std::error::Error>> {
-        let Self { here, asked } = self;
-        Ok(health::check(here.listen, here.tls.files().is_some(), &asked.service).await?)
+        let Self { listener, check } = self;
+        let is_tls = listener.tls.files().is_some();
+        Ok(health::check(listener.listen, is_tls, &check.service).await?)
     }
 }

@@ -8,10 +8,8 @@ use cli::{Failure, Output};
 
 use super::client::Client;
 
-/// The longest page there is.
-const PAGE: i32 = 1_000;
+const MAX_PAGE_SIZE: i32 = 1_000;
 
-/// What `history` is asked.
 #[derive(Debug, Args)]
 pub struct HistoryArgs {}
 
@@ -21,7 +19,7 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<ExitCode, Failure> {
     let mut revisions = Vec::new();
-    let mut request = ListRevisionsRequest { page_size: PAGE, ..Default::default() };
+    let mut request = ListRevisionsRequest { page_size: MAX_PAGE_SIZE, ..Default::default() };
     loop {
         let page = client.list_revisions(request.clone()).await?.into_inner();
         revisions.extend(page.revisions);
@@ -46,14 +44,14 @@ fn lines(revisions: &[Revision]) -> Vec<String> {
     let line = |(before, revision): (&str, &Revision)| {
         let id = revision.revision.as_str();
         let mut line = format!("{before} -> {id}");
-        for (mark, holds) in [
+        for (mark, is_marked) in [
             (" (head)", head == Some(id)),
             (" (current)", current == Some(id)),
             (" (altered)", revision.altered),
             (" (unknown)", revision.checksum.is_empty()),
             (" (out of order)", !revision.applied && held(&revision) && current > Some(id)),
         ] {
-            if holds {
+            if is_marked {
                 line += mark;
             }
         }
@@ -67,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_mark() {
+    fn each_revision_has_its_marks() {
         let revision = |id: &str, applied: bool, checksum: &str| Revision {
             revision: id.into(),
             description: "does".into(),

@@ -1,4 +1,4 @@
-//! `schema plan`: what would run, and what it would cost.
+//! `schema plan`: what an operation would run, lock and lose.
 
 use std::process::ExitCode;
 
@@ -11,18 +11,17 @@ use cli::{Failure, Output};
 
 use super::client::Client;
 
-/// What `plan` is asked.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// As for upgrade; with --downgrade as for downgrade, which needs one.
+    /// Where to end, as for upgrade; with --downgrade as for downgrade, which has no default.
     #[arg(allow_negative_numbers = true, required_if_eq("downgrade", "true"))]
-    pub target: Option<String>,
+    target: Option<String>,
     /// Plan a downgrade.
     #[arg(long)]
-    pub downgrade: bool,
-    /// Print the SQL, and nothing else.
+    downgrade: bool,
+    /// Print the SQL and nothing else.
     #[arg(long, conflicts_with = "json")]
-    pub sql: bool,
+    sql: bool,
 }
 
 pub(super) async fn run(
@@ -41,22 +40,22 @@ pub(super) async fn run(
         output.line(sql(&plan))?;
         return Ok(ExitCode::SUCCESS);
     }
-    output.result(&plan, &words(&plan))?;
+    output.result(&plan, &lines(&plan).join("\n"))?;
     if plan.steps.is_empty() {
         output.note("nothing to do");
     } else {
         let command = if args.downgrade { "downgrade" } else { "upgrade" };
         output.note(format_args!(
-            "to run exactly this: schema {command} {target} --plan-digest {}{}",
+            "to run exactly this plan: schema {command} {target} --plan-digest {}{}",
             plan.digest,
-            consent(&plan)
+            required_flags(&plan)
         ));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The flags without which the plan is refused.
-fn consent(plan: &PlanResponse) -> String {
+fn required_flags(plan: &PlanResponse) -> String {
     let mut findings = plan.steps.iter().flat_map(|step| &step.findings);
     let loses = findings.any(|finding| finding.severity() == Severity::DataLoss);
     let flags = [(" --allow-data-loss", loses), (" --force", !plan.breaks.is_empty())];
@@ -66,65 +65,56 @@ fn consent(plan: &PlanResponse) -> String {
 fn sql(plan: &PlanResponse) -> String {
     let steps = plan.steps.iter().map(|step| {
         let PlanStep { revision, description, sql, .. } = step;
-        let how = transaction(step);
-        format!("-- {revision}, {description}: {how}\n{}\n", sql.trim_end())
+        let mode = mode(step);
+        format!("-- {revision}, {description}: {mode}\n{}\n", sql.trim_end())
     });
     steps.collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
-fn words(plan: &PlanResponse) -> String {
+fn lines(plan: &PlanResponse) -> Vec<String> {
     let mut lines = Vec::new();
     for step in &plan.steps {
-        lines.push(format!("{}, {}: {}", step.revision, step.description, transaction(step)));
-        lines.extend(findings(&step.findings));
+        lines.push(format!("{}, {}: {}", step.revision, step.description, mode(step)));
+        lines.extend(finding_lines(&step.findings));
     }
-    lines.extend(plan.breaks.iter().map(breaks));
-    lines.join("\n")
+    lines.extend(plan.breaks.iter().map(breaking_line));
+    lines
 }
 
-const fn transaction(step: &PlanStep) -> &'static str {
+const fn mode(step: &PlanStep) -> &'static str {
     if step.transactional { "one transaction" } else { "statement by statement" }
 }
 
-/// A line for each finding; those that say the same of several lines of the SQL share one.
-fn findings(findings: &[Finding]) -> Vec<String> {
-    let mut said: Vec<(&Finding, &str, Vec<&str>)> = Vec::new();
+/// One line for each finding. Findings that differ in their line alone share one.
+fn finding_lines(findings: &[Finding]) -> Vec<String> {
+    let mut groups: Vec<(&Finding, Vec<u32>)> = Vec::new();
     for finding in findings {
-        let (line, words) = split(&finding.message);
-        match said.iter_mut().find(|(other, same, _)| *same == words && other.rule == finding.rule)
-        {
-            Some((.., lines)) => lines.extend(line),
-            None => said.push((finding, words, line.into_iter().collect())),
+        let is_same = |(other, _): &&mut (&Finding, Vec<u32>)| {
+            other.rule == finding.rule && other.message == finding.message
+        };
+        match groups.iter_mut().find(is_same) {
+            Some((_, lines)) => lines.extend(finding.line),
+            None => groups.push((finding, finding.line.into_iter().collect())),
         }
     }
-    let words = said.into_iter().map(|(finding, words, lines)| {
+    let line = |(finding, lines): (&Finding, Vec<u32>)| {
         let severity = match finding.severity() {
             Severity::DataLoss => "DATA LOSS",
             Severity::Warning => "warning",
             Severity::Note | Severity::Unspecified => "note",
         };
-        let lines = match lines[..] {
+        let numbers: Vec<_> = lines.iter().map(ToString::to_string).collect();
+        let place = match numbers.as_slice() {
             [] => String::new(),
             [line] => format!("line {line}: "),
-            _ => format!("lines {}: ", lines.join(", ")),
+            lines => format!("lines {}: ", lines.join(", ")),
         };
-        format!("  {severity}: {lines}{words} [{}]", finding.rule)
-    });
-    words.collect()
+        format!("  {severity}: {place}{} [{}]", finding.message, finding.rule)
+    };
+    groups.into_iter().map(line).collect()
 }
 
-/// `line 4: goes through all of chats` is 4, and the rest.
-fn split(message: &str) -> (Option<&str>, &str) {
-    let split = message.strip_prefix("line ").and_then(|rest| rest.split_once(": "));
-    match split {
-        Some((line, words)) if line.bytes().all(|byte| byte.is_ascii_digit()) => {
-            (Some(line), words)
-        }
-        _ => (None, message),
-    }
-}
-
-fn breaks(dependent: &Dependent) -> String {
+fn breaking_line(dependent: &Dependent) -> String {
     let Dependent { service, instance, requires, built_with, .. } = dependent;
     format!(
         "BREAKS {service} {instance}, which requires {requires} and was built with {built_with}"
@@ -135,40 +125,40 @@ fn breaks(dependent: &Dependent) -> String {
 mod tests {
     use super::*;
 
-    fn found(severity: Severity, rule: &str, message: &str) -> Finding {
+    fn finding(severity: Severity, rule: &str, line: Option<u32>, message: &str) -> Finding {
         let mut finding =
-            Finding { rule: rule.into(), message: message.into(), rows: None, severity: 0 };
+            Finding { rule: rule.into(), message: message.into(), line, ..Finding::default() };
         finding.set_severity(severity);
         finding
     }
 
     #[test]
-    fn what_is_said_twice_is_said_once() {
-        let lines = findings(&[
-            found(Severity::DataLoss, "drop-column", "line 2: chats.name would be lost"),
-            found(Severity::Note, "prefer-text-field", "line 4: use text"),
-            found(Severity::Note, "prefer-text-field", "line 6: use text"),
-            found(Severity::Warning, "whole", "no line: of it all"),
+    fn findings_that_differ_in_their_line_alone_share_one() {
+        let lines = finding_lines(&[
+            finding(Severity::DataLoss, "drop-column", Some(2), "chats.name would be lost"),
+            finding(Severity::Note, "prefer-text-field", Some(4), "use text"),
+            finding(Severity::Note, "prefer-text-field", Some(6), "use text"),
+            finding(Severity::Warning, "whole", None, "of the whole revision"),
         ]);
         assert_eq!(
             lines,
             [
                 "  DATA LOSS: line 2: chats.name would be lost [drop-column]",
                 "  note: lines 4, 6: use text [prefer-text-field]",
-                "  warning: no line: of it all [whole]",
+                "  warning: of the whole revision [whole]",
             ]
         );
     }
 
     #[test]
-    fn consent_is_asked_for_what_the_plan_costs() {
+    fn a_plan_that_loses_or_breaks_requires_flags() {
         let mut plan = PlanResponse::default();
-        assert_eq!(consent(&plan), "");
+        assert_eq!(required_flags(&plan), "");
         plan.breaks.push(Dependent::default());
         plan.steps.push(PlanStep {
-            findings: vec![found(Severity::DataLoss, "drop-table", "gone")],
+            findings: vec![finding(Severity::DataLoss, "drop-table", Some(1), "all rows")],
             ..PlanStep::default()
         });
-        assert_eq!(consent(&plan), " --allow-data-loss --force");
+        assert_eq!(required_flags(&plan), " --allow-data-loss --force");
     }
 }

@@ -9,34 +9,31 @@ use api::schema::v1::{Event, event::Kind};
 use cli::{Output, rounded};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::current::standing;
+use super::current::state_line;
 
-/// The bar's length: what a fraction is shown in.
+/// The length of the bar, in which fractions are shown.
 const LENGTH: f64 = 1000.0;
-/// How often the bar moves its clock while nothing is heard.
-const TICK: Duration = Duration::from_millis(200);
+/// How often the bar redraws its clock between events.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Shows the events of one operation.
 pub struct Progress {
     output: Output,
-    /// What is said of a step that is done: "applied".
-    done: &'static str,
+    step_done: &'static str,
     bar: Option<ProgressBar>,
-    /// When the step in hand began, on the operation's clock.
+    /// When the current step began, on the operation's clock.
     step_began: Duration,
-    /// The tenths of the whole that were told in lines.
+    /// The tenths of the whole that were printed.
     tenths: u32,
 }
 
 impl Progress {
-    /// Of an operation that is about to be asked for. The bar is on standard error, where that is
-    /// a terminal; lines go to standard output.
-    pub fn new(output: Output, done: &'static str) -> Self {
-        let bar = (!output.json && io::stderr().is_terminal()).then(bar);
-        Self { output, done, bar, step_began: Duration::ZERO, tenths: 0 }
+    /// For an operation that is about to start. The bar is on standard error, where that is a
+    /// terminal; lines go to standard output.
+    pub fn new(output: Output, step_done: &'static str) -> Self {
+        let bar = (!output.json && io::stderr().is_terminal()).then(new_bar);
+        Self { output, step_done, bar, step_began: Duration::ZERO, tenths: 0 }
     }
 
-    /// Shows one event.
     pub fn show(&mut self, event: &Event) -> io::Result<()> {
         if self.output.json {
             return self.output.result(event, "");
@@ -46,7 +43,7 @@ impl Progress {
             self.step_began = elapsed;
         }
         if let Some(bar) = &self.bar {
-            move_to(bar, event);
+            update_bar(bar, event);
         }
         match self.line(event, elapsed) {
             Some(line) => self.print(&line),
@@ -61,23 +58,22 @@ impl Progress {
         }
     }
 
-    /// What is worth a line that stays.
     fn line(&mut self, event: &Event, elapsed: Duration) -> Option<String> {
         let Event { revision, description, message, .. } = event;
         match event.kind() {
             Kind::StepFinished => {
                 let took = elapsed.saturating_sub(self.step_began);
-                Some(format!("{} {revision}, {description} ({})", self.done, rounded(took)))
+                Some(format!("{} {revision}, {description} ({})", self.step_done, rounded(took)))
             }
-            Kind::StepRetried => Some(format!("to be tried again: {revision}: {message}")),
-            Kind::StepProgress if self.bar.is_none() => self.tenth(event),
-            Kind::Finished => event.state.as_ref().map(standing),
+            Kind::StepRetried => Some(format!("retrying {revision}: {message}")),
+            Kind::StepProgress if self.bar.is_none() => self.next_tenth(event),
+            Kind::Finished => event.state.as_ref().map(state_line),
             Kind::Started | Kind::StepStarted | Kind::StepProgress | Kind::Unspecified => None,
         }
     }
 
-    /// Without a bar, a step that goes on is told once every tenth of the way, and with words.
-    fn tenth(&mut self, event: &Event) -> Option<String> {
+    /// Without a bar, a step prints a line for each tenth of its way.
+    fn next_tenth(&mut self, event: &Event) -> Option<String> {
         let tenths = (event.fraction.clamp(0.0, 1.0) * 10.0) as u32;
         (tenths > self.tenths).then(|| {
             self.tenths = tenths;
@@ -94,16 +90,16 @@ impl Drop for Progress {
     }
 }
 
-fn bar() -> ProgressBar {
+fn new_bar() -> ProgressBar {
     let bar = ProgressBar::new(LENGTH as u64);
     let style = ProgressStyle::with_template("{bar:30} {percent:>3}% {elapsed} {wide_msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_message("waiting for the schema service");
-    bar.enable_steady_tick(TICK);
+    bar.enable_steady_tick(REDRAW_INTERVAL);
     bar
 }
 
-fn move_to(bar: &ProgressBar, event: &Event) {
+fn update_bar(bar: &ProgressBar, event: &Event) {
     bar.set_position((event.fraction.clamp(0.0, 1.0) * LENGTH) as u64);
     let Event { revision, description, step, steps_total, message, .. } = event;
     if *step > 0 {

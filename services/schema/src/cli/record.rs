@@ -1,4 +1,4 @@
-//! `schema stamp` and `schema repair`: what is recorded without a migration being run.
+//! `schema stamp` and `schema repair`: what is recorded without running a revision.
 
 use std::process::ExitCode;
 
@@ -6,24 +6,22 @@ use api::schema::v1::{RepairRequest, StampRequest};
 use clap::Args;
 use cli::{Failure, Output};
 
-use super::{client::Client, current::standing};
+use super::{client::Client, current::state_line};
 
-/// What is to be recorded.
 #[derive(Debug, Args)]
 pub struct StampArgs {
-    /// The revision that the database is at; every older one is recorded with it. "base" forgets
-    /// all.
-    pub revision: String,
-    /// Go on although the live catalog does not look like that revision.
+    /// Revision that the database is at. Every older one is recorded with it; "base" removes all
+    /// records.
+    revision: String,
+    /// Go on although the live catalog differs from what is expected of that revision.
     #[arg(long)]
-    pub force: bool,
+    force: bool,
 }
 
-/// What is to be taken as right.
 #[derive(Debug, Args)]
 pub struct RepairArgs {
-    /// The altered revision.
-    pub revision: String,
+    /// Altered revision.
+    revision: String,
 }
 
 pub(super) async fn stamp(
@@ -33,7 +31,7 @@ pub(super) async fn stamp(
 ) -> Result<ExitCode, Failure> {
     let request = StampRequest { revision: args.revision, force: args.force };
     let state = client.stamp(request).await?.into_inner().state.unwrap_or_default();
-    output.result(&state, &standing(&state))?;
+    output.result(&state, &state_line(&state))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -44,6 +42,6 @@ pub(super) async fn repair(
 ) -> Result<ExitCode, Failure> {
     let request = RepairRequest { revision: args.revision };
     let state = client.repair(request).await?.into_inner().state.unwrap_or_default();
-    output.result(&state, &standing(&state))?;
+    output.result(&state, &state_line(&state))?;
     Ok(ExitCode::SUCCESS)
 }

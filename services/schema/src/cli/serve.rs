@@ -1,68 +1,52 @@
 //! `schema serve`: the service itself.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args, builder::FalseyValueParser};
 use cli::DatabaseArgs;
 use revisions::Metadata;
+use schema::{Config, STEP_GRACE, access::POLICY};
 use transport::Listeners;
 
-use crate::{Config, STEP_GRACE, access::POLICY, catalog};
-
-cli::listener_tls_args!("SCHEMA");
+cli::listen_args!("SCHEMA", "127.0.0.1:50051");
 cli::access_args!("SCHEMA");
 
-/// Where the service is.
-#[derive(Clone, Debug, Args)]
-pub struct ListenArgs {
-    /// Where to listen.
-    #[arg(long = "listen", env = "SCHEMA_LISTEN", default_value = "127.0.0.1:50051")]
-    pub listen: SocketAddr,
-    /// What it shows there.
-    #[command(flatten)]
-    pub tls: TlsArgs,
-}
-
-/// How to serve.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
-    /// Which database.
     #[command(flatten)]
-    pub database: DatabaseArgs,
-    /// Where it listens.
+    database: DatabaseArgs,
     #[command(flatten)]
-    pub here: ListenArgs,
-    /// Who may call.
+    listener: ListenArgs,
     #[command(flatten)]
-    pub access: AccessArgs,
-    /// Where to be scraped by Prometheus, at /metrics; over TLS where calls are. Nowhere,
-    /// if not given.
-    #[arg(long, env = "SCHEMA_METRICS_LISTEN", value_name = "LISTEN")]
-    pub metrics_listen: Option<SocketAddr>,
-    /// Upgrade to head before the first request is answered. If that fails, the service answers
-    /// all the same, and Current says why.
+    metrics: MetricsArgs,
+    #[command(flatten)]
+    access: AccessArgs,
+    /// Upgrade to head before the first request is answered. If the upgrade fails, the service
+    /// starts nevertheless, and Current reports the failure.
     #[arg(
         long,
         env = "SCHEMA_UPGRADE_ON_START",
         action = ArgAction::SetTrue,
         value_parser = FalseyValueParser::new()
     )]
-    pub upgrade_on_start: bool,
-    /// A directory of Diesel migrations to serve instead of the built-in ones; or one that holds
-    /// such a directory for each database, postgres/ and sqlite/.
-    #[arg(long, env = "SCHEMA_MIGRATIONS_DIR")]
-    pub migrations_dir: Option<PathBuf>,
-    /// How long the step in hand may go on after SIGTERM, such as 2m. Then it is rolled back.
-    #[arg(long, env = "SCHEMA_STEP_GRACE", value_name = "TIME", default_value_t = STEP_GRACE.into())]
-    pub step_grace: humantime::Duration,
+    upgrade_on_start: bool,
+    /// Migrations directory to serve instead of the built-in revisions, in Diesel's layout; or a
+    /// directory that holds one for each database, postgres/ and sqlite/.
+    #[arg(long, env = "SCHEMA_MIGRATIONS_DIR", value_name = "DIRECTORY")]
+    migrations_dir: Option<PathBuf>,
+    /// Maximum time for the step in progress after SIGTERM, such as 2m. Then it is rolled back.
+    #[arg(
+        long,
+        env = "SCHEMA_STEP_GRACE",
+        value_name = "DURATION",
+        default_value_t = STEP_GRACE.into()
+    )]
+    step_grace: humantime::Duration,
 }
 
 impl ServeArgs {
-    /// What the service needs of it: the migrations are read, and checked, here.
-    ///
-    /// # Errors
-    /// The directory breaks a rule; the error names the file.
-    pub fn config(&self) -> Result<Config, revisions::Error> {
+    /// Reads and checks the revisions.
+    fn config(&self) -> Result<Config, revisions::Error> {
         let dialect = catalog::dialect(self.database.url());
         let read = |directory: &PathBuf| {
             let of_dialect = directory.join(dialect.folder());
@@ -80,13 +64,13 @@ impl ServeArgs {
 
     pub(super) async fn run(self) -> Result<(), Box<dyn std::error::Error>> {
         let config = self.config()?;
-        let asked_to_end = transport::shutdown_signal()?;
-        let ListenArgs { listen, tls } = self.here;
+        let shutdown = transport::shutdown_signal()?;
+        let ListenArgs { listen, tls } = self.listener;
         let (tls, admission) = (tls.files(), self.access.admission(POLICY)?);
         let listeners =
-            Listeners::bind("schema", listen, self.metrics_listen, tls, admission).await?;
-        tracing::info!("the database is {}", self.database.url());
-        crate::serve(config, listeners, asked_to_end).await?;
+            Listeners::bind("schema", listen, self.metrics.metrics_listen, tls, admission).await?;
+        tracing::info!(database = %self.database.url(), "serving the schema of a database");
+        schema::serve(config, listeners, shutdown).await?;
         Ok(())
     }
 }

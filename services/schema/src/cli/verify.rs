@@ -1,4 +1,4 @@
-//! `schema verify`: whether the live catalog is what the current revision promises.
+//! `schema verify`: how the live catalog differs from the expected one.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,6 @@ use cli::{Failure, NOT_SO, Output};
 
 use super::client::Client;
 
-/// What `verify` is asked.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {}
 
@@ -18,20 +17,20 @@ pub(super) async fn run(
     output: Output,
 ) -> Result<ExitCode, Failure> {
     let drift = client.verify(VerifyRequest {}).await?.into_inner().drift.unwrap_or_default();
-    output.result(&drift, &words(&drift))?;
-    let lacks = !drift.missing.is_empty() || !drift.degraded.is_empty();
-    if !lacks {
-        output.note("the database holds all that its revision promises");
+    output.result(&drift, &lines(&drift).join("\n"))?;
+    if !drift.missing.is_empty() || !drift.degraded.is_empty() {
+        return Ok(NOT_SO.into());
     }
-    Ok(if lacks { NOT_SO.into() } else { ExitCode::SUCCESS })
+    output.note("the database holds everything that its revision creates");
+    Ok(ExitCode::SUCCESS)
 }
 
-/// A line for each difference, the worst first.
-fn words(drift: &Drift) -> String {
-    let kinds =
+/// One line for each difference, the worst first.
+fn lines(drift: &Drift) -> Vec<String> {
+    let grades =
         [("missing", &drift.missing), ("degraded", &drift.degraded), ("extra", &drift.extra)];
-    let lines = kinds.iter().flat_map(|(kind, differences)| {
-        differences.iter().map(move |difference| format!("{kind}: {difference}"))
+    let lines = grades.iter().flat_map(|(grade, differences)| {
+        differences.iter().map(move |difference| format!("{grade}: {difference}"))
     });
-    lines.collect::<Vec<_>>().join("\n")
+    lines.collect()
 }

@@ -1,17 +1,19 @@
-//! `schema watch`: the state, and every change of it.
+//! `schema watch`: the state, and each change of it.
 
 use std::process::ExitCode;
 
-use api::schema::v1::{SchemaState, WatchRequest};
+use api::{
+    Reason,
+    schema::v1::{SchemaState, WatchRequest},
+};
 use clap::Args;
 use cli::{Failure, Output};
 use tonic::Status;
 use tonic_types::StatusExt as _;
-use wire::convert::time;
+use wire::{convert::time, format_time};
 
-use super::{client::Client, current::standing};
+use super::{client::Client, current::state_line};
 
-/// What `watch` is asked.
 #[derive(Debug, Args)]
 pub struct WatchArgs {}
 
@@ -25,24 +27,25 @@ pub(super) async fn run(
         match states.message().await {
             Ok(Some(response)) => {
                 let state = response.state.unwrap_or_default();
-                output.result(&state, &words(&state))?;
+                output.result(&state, &line(&state))?;
             }
             Ok(None) => break,
-            Err(status) if shuts_down(&status) => break,
+            Err(status) if is_shutdown(&status) => break,
             Err(status) => return Err(status.into()),
         }
     }
-    output.note("the schema service ended the stream: it shuts down");
+    output.note("the schema service is shutting down and ended the stream");
     Ok(ExitCode::SUCCESS)
 }
 
-fn shuts_down(status: &Status) -> bool {
-    status.get_details_error_info().is_some_and(|info| info.reason == "SHUTTING_DOWN")
+fn is_shutdown(status: &Status) -> bool {
+    let info = status.get_details_error_info();
+    info.is_some_and(|info| info.reason == Reason::ShuttingDown.as_str())
 }
 
-/// `12:00:00Z 0001: the schema is at 0001 and has 2 to go …`.
-fn words(state: &SchemaState) -> String {
-    let seen = state.observed_at.and_then(time).unwrap_or_default().format("%TZ");
+/// `2026-01-01T12:00:00Z 0001: the schema is at 0001 …`.
+fn line(state: &SchemaState) -> String {
+    let observed = format_time(state.observed_at.and_then(time).unwrap_or_default());
     let colon = if state.message.is_empty() { "" } else { ": " };
-    format!("{seen} {}{colon}{}", standing(state), state.message)
+    format!("{observed} {}{colon}{}", state_line(state), state.message)
 }

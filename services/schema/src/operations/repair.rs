@@ -1,36 +1,49 @@
-//! Repair: today's text of an altered revision counts as the one that was applied.
+//! Repair: the held text of an altered revision is recorded as the one that was applied.
 
 use api::schema::v1::SchemaState;
+use revisions::TargetError;
 use tokio::time::Instant;
 
-use super::{Operations, WAIT, run::hold};
-use crate::{error::OperationError, ledger, target::TargetError};
+use super::{
+    DEFAULT_WAIT, OperationError, Operations,
+    lock::{Locked, acquire_lock},
+};
+use crate::{
+    plan::PlanError,
+    store::{
+        self, Operation, OperationKind, Outcome, StepKind,
+        steps::{self, NewStep},
+    },
+};
 
 impl Operations {
-    /// Takes the text that this service holds for an altered revision as the right one, and writes
-    /// down who said so.
+    /// Records the text that this build holds as the one that was applied.
     ///
     /// # Errors
     /// The revision is unknown or not altered, or another operation runs for too long.
     pub async fn repair(&self, id: &str, actor: &str) -> Result<SchemaState, OperationError> {
-        let Some(revision) = self.observer.line().get(id) else {
-            let head = self.observer.line().head().into();
-            return Err(TargetError::Unknown { target: id.into(), head }.into());
+        let Some(revision) = self.observer.revisions().get(id) else {
+            let head = self.observer.revisions().head().into();
+            return Err(PlanError::from(TargetError::Unknown { target: id.into(), head }).into());
         };
-        // Held to the end of this call.
-        let (_session, mut connection, history) = hold(self, Instant::now() + WAIT).await?;
-        let altered = history.applied_by(id).is_some_and(|ran| ran.checksum != revision.checksum());
-        if !altered {
+        // The lock is held to the end of this call.
+        let Locked { session: _session, mut connection, history } =
+            acquire_lock(self, Instant::now() + DEFAULT_WAIT).await?;
+        let is_altered =
+            history.applied_by(id).is_some_and(|step| step.checksum != revision.checksum());
+        if !is_altered {
             return Err(OperationError::NotAltered(id.into()));
         }
-        let operation = ledger::Operation::new("repair", history.current(), id, actor);
-        ledger::begin(&mut connection, &operation).await?;
-        ledger::note(&mut connection, &operation, revision, "up").await?;
-        ledger::end(&mut connection, &operation.id, "succeeded", id, None).await?;
+        let operation = Operation::new(OperationKind::Repair, history.current(), id, actor);
+        store::operations::begin(&mut connection, &operation).await?;
+        let step = NewStep::new(&operation.id, revision, StepKind::Up);
+        steps::insert(&mut connection, &step).await?;
+        let outcome = Outcome::Succeeded;
+        store::operations::finish(&mut connection, &operation.id, outcome, id, None).await?;
         drop(connection);
-        self.counts.operation("repair", "succeeded");
-        tracing::info!(revision = id, actor, "repaired: today's text counts as the applied one");
-        self.observer.changed();
+        self.counts.operation(OperationKind::Repair, Outcome::Succeeded);
+        tracing::info!(revision = id, actor, "revision repaired");
+        self.observer.notify_changed();
         Ok(self.observer.current().await?)
     }
 }

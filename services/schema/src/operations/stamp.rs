@@ -1,131 +1,119 @@
-//! Stamp: a revision counts as applied without being run. It adopts what something else made.
+//! Stamp: a revision is recorded as applied without running it. It adopts what another tool made.
 
 use std::collections::BTreeSet;
 
 use api::schema::v1::SchemaState;
+use catalog::{Catalog, nearest, text_in_boolean_columns};
 use database::Connection;
-use diesel::QueryResult;
+use revisions::RevisionSet;
 use tokio::time::Instant;
 
 use super::{
-    Operations, WAIT,
-    run::{hold, warn_of_force},
+    DEFAULT_WAIT, OperationError, Operations,
+    lock::{Locked, acquire_lock},
+    run::log_forced,
 };
 use crate::{
-    catalog::{Catalog, misfits, nearest},
-    dependents::{self, Threat},
-    error::OperationError,
-    history::History,
-    ledger,
-    line::Line,
-    plan::broken,
+    plan::{PlanError, broken_names},
+    store::{BreakingChange, History, Operation, OperationKind, Outcome, stamp::stamp},
 };
 
-/// Who asked, where it is Alembic's history that is taken over.
-const ALEMBIC: &str = "alembic_version";
-
 impl Operations {
-    /// Records that the database is at a revision that is held, and at every older one; with none
-    /// (""), that nothing is applied.
+    /// Records that the database is at a held revision, and at every older one; with an empty
+    /// revision, that nothing is applied.
     ///
     /// # Errors
-    /// The live catalog does not look like that revision (unless forced), or another operation
-    /// runs for too long.
+    /// The live catalog is not that of the revision (unless forced), or another operation runs for
+    /// too long.
     pub async fn stamp(
         &self,
         revision: &str,
         force: bool,
         actor: &str,
     ) -> Result<SchemaState, OperationError> {
-        // Held to the end of this call.
-        let (_session, mut connection, history) = hold(self, Instant::now() + WAIT).await?;
-        let wanted = up_to(self.observer.line(), revision);
+        // The lock is held to the end of this call.
+        let Locked { session: _session, mut connection, history } =
+            acquire_lock(self, Instant::now() + DEFAULT_WAIT).await?;
+        let wanted = up_to(self.observer.revisions(), revision);
         if wanted != history.applied || history.half_done.is_some() {
             let broken = self.would_break(&history, &wanted, revision);
             if !force && !broken.is_empty() {
                 return Err(OperationError::Dependents(broken.join(", ")));
             }
             if !force && !revision.is_empty() {
-                self.recognise(&mut connection, &history, revision).await?;
+                self.check_catalog(&mut connection, &history, revision).await?;
             }
-            let operation = ledger::Operation::new("stamp", history.current(), revision, actor);
-            let (before, after) = (&history.applied, &wanted);
-            ledger::stamp(&mut connection, &operation, before, after, &broken).await?;
-            self.counts.operation("stamp", "succeeded");
-            tracing::info!(revision, actor, force, "stamped");
-            warn_of_force(&operation, &broken);
+            let kind = OperationKind::Stamp;
+            let operation = Operation::new(kind, history.current(), revision, actor);
+            stamp(&mut connection, &operation, &history.applied, &wanted, &broken).await?;
+            self.counts.operation(kind, Outcome::Succeeded);
+            tracing::info!(revision, actor, force, "revision stamped");
+            log_forced(&operation, &broken);
         }
         drop(connection);
-        self.observer.changed();
+        self.observer.notify_changed();
         Ok(self.observer.current().await?)
     }
 
-    /// The live dependents that could not run on it, if it were so.
+    /// The names of the live dependents that could not run on the stamped schema.
     fn would_break(
         &self,
         history: &History,
         wanted: &BTreeSet<String>,
         revision: &str,
     ) -> Vec<String> {
-        let line = self.observer.line();
-        let breaking = |id: &String| line.get(id).and_then(|held| held.compatible_from.clone());
-        let mut threats: Vec<_> = wanted
+        let held = self.observer.revisions();
+        let compatible_from = |id: &String| held.get(id).and_then(|it| it.compatible_from.clone());
+        let mut changes: Vec<_> = wanted
             .difference(&history.applied)
-            .filter_map(breaking)
-            .map(|from| Some(Threat::CompatibleFrom(from.into())))
+            .filter_map(compatible_from)
+            .map(|from| Some(BreakingChange::CompatibleFrom(from.into())))
             .collect();
         if history.current() > revision {
-            threats.push(Some(Threat::Below(revision.into())));
+            changes.push(Some(BreakingChange::DowngradeTo(revision.into())));
         }
-        broken(&threats, history).iter().map(dependents::name).collect()
+        broken_names(&changes, history)
     }
 
-    /// Refuses a revision that the database does not look like.
-    async fn recognise(
+    /// Refuses a revision whose catalog is not the live one.
+    async fn check_catalog(
         &self,
         connection: &mut Connection,
         history: &History,
         revision: &str,
     ) -> Result<(), OperationError> {
-        let line = self.observer.line();
-        let unknown = |id: &&String| line.get(id).is_none();
-        let unknown: Vec<_> = history.applied.iter().filter(unknown).cloned().collect();
+        let held = self.observer.revisions();
+        let unknown: Vec<_> =
+            history.applied.iter().filter(|id| held.get(id).is_none()).cloned().collect();
         if !unknown.is_empty() {
-            return Err(OperationError::Unknown(unknown.join(", ")));
+            return Err(PlanError::Unknown(unknown.join(", ")).into());
         }
         let live = Catalog::read(connection).await?;
-        let promises = self.observer.inspector().promises();
-        let fits = promises.recognise(&live);
-        let fit = fits.iter().find(|fit| fit.revision == revision);
-        let (Some(fit), Some(promise)) = (fit, promises.get(revision)) else {
+        let expected = self.observer.inspector().expected();
+        let candidates = expected.candidates(&live);
+        let candidate = candidates.iter().find(|candidate| candidate.revision == revision);
+        let (Some(candidate), Some(expected)) = (candidate, expected.get(revision)) else {
             return Err(OperationError::NotDescribed(revision.into()));
         };
-        let mut differences = fit.obstacles.clone();
-        if fit.fits() {
-            differences = misfits(connection, promise).await?;
+        let mut differences = candidate.obstacles.clone();
+        if candidate.is_match() {
+            differences = text_in_boolean_columns(connection, expected).await?;
         }
         if differences.is_empty() {
             return Ok(());
         }
-        let other = nearest(&fits).filter(|other| other.fits() && other.revision != revision);
-        Err(OperationError::LooksDifferent {
+        let other =
+            nearest(&candidates).filter(|other| other.is_match() && other.revision != revision);
+        let differences = differences.iter().chain(&candidate.degraded);
+        Err(OperationError::CatalogDiffers {
             revision: revision.into(),
-            differences: differences.into_iter().chain(fit.degraded.iter().cloned()).collect(),
-            fits: other.map(|other| other.revision.clone()),
+            differences: differences.map(ToString::to_string).collect(),
+            matching: other.map(|other| other.revision.clone()),
         })
     }
 }
 
-/// Writes down as ours what Alembic's history says is applied.
-pub(super) async fn take_over(connection: &mut Connection, history: &History) -> QueryResult<()> {
-    let revision = history.current();
-    let operation = ledger::Operation::new("stamp", "", revision, ALEMBIC);
-    ledger::stamp(connection, &operation, &BTreeSet::new(), &history.applied, &[]).await?;
-    tracing::info!(revision, "taken over from Alembic");
-    Ok(())
-}
-
-fn up_to(line: &Line, revision: &str) -> BTreeSet<String> {
-    let ids = line.iter().map(|held| held.id.to_string());
+fn up_to(held: &RevisionSet, revision: &str) -> BTreeSet<String> {
+    let ids = held.iter().map(|held| held.id.to_string());
     ids.filter(|id| id.as_str() <= revision).collect()
 }

@@ -2,6 +2,7 @@
 //! "An ACCESS EXCLUSIVE lock is acquired unless explicitly noted. When multiple subcommands are
 //! given, the lock acquired will be the strictest one required by any subcommand."
 
+use ::sql::Name;
 use squawk_syntax::{
     SyntaxNode,
     ast::{
@@ -16,7 +17,7 @@ use super::{
         Mode::{self, AccessExclusive, ShareRowExclusive, ShareUpdateExclusive},
         one,
     },
-    sql::{Name, text},
+    sql::{name_of, text},
     touches::{Touch, Work},
 };
 
@@ -25,7 +26,7 @@ const STABLE: [&str; 4] = ["now", "transaction_timestamp", "statement_timestamp"
 
 /// What an ALTER TABLE touches: its table, and those that its forms name.
 pub fn alter_table(alter: &AlterTable) -> Vec<Touch> {
-    let Some(table) = Name::of(alter.table_relation_name()) else { return Vec::new() };
+    let Some(table) = name_of(alter.table_relation_name()) else { return Vec::new() };
     let forms: Vec<(Mode, Work)> = alter.actions().map(|action| form(&action)).collect();
     let lock = forms.iter().map(|(mode, _)| *mode).max();
     let work = forms.into_iter().map(|(_, work)| work).max().unwrap_or(Work::None);

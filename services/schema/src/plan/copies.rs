@@ -6,8 +6,8 @@ use super::{
     names::Names,
     ops::Op,
     reading::{At, Gone},
-    sql::Name,
 };
+use ::sql::Name;
 
 /// The copies that a plan makes.
 pub struct Copies<'a> {

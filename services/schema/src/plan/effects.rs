@@ -1,5 +1,6 @@
 //! From a statement to what it does.
 
+use ::sql::Name;
 use squawk_syntax::{
     SyntaxKind, SyntaxNode,
     ast::{self, AstNode as _, Stmt, normalize_name_node as identifier},
@@ -7,7 +8,7 @@ use squawk_syntax::{
 
 use super::{
     ops::{Object, Op, Rows},
-    sql::{Name, text},
+    sql::{name_of, text},
 };
 
 /// What a statement does, in order.
@@ -16,7 +17,7 @@ pub fn effects(stmt: &Stmt) -> Vec<Op> {
         Stmt::CreateTable(create) => {
             let temporary =
                 create.persistence().is_some_and(|kind| matches!(kind, ast::Persistence::Temp(_)));
-            let made = Name::of(create.table_name()).map(|table| Op::Create {
+            let made = name_of(create.table_name()).map(|table| Op::Create {
                 table,
                 if_not_exists: create.if_not_exists().is_some(),
                 temporary,
@@ -24,7 +25,7 @@ pub fn effects(stmt: &Stmt) -> Vec<Op> {
             made.into_iter().collect()
         }
         Stmt::CreateTableAs(create) => {
-            let Some(table) = Name::of(create.table_name()) else { return Vec::new() };
+            let Some(table) = name_of(create.table_name()) else { return Vec::new() };
             let query = create.query().and_then(|query| query.select_variant());
             let copied = query.map(|query| copies(&query, &table)).unwrap_or_default();
             let temporary =
@@ -33,9 +34,9 @@ pub fn effects(stmt: &Stmt) -> Vec<Op> {
             [vec![Op::Create { table, if_not_exists, temporary }], copied].concat()
         }
         Stmt::DropTable(drop) => {
-            drop.table_name_refs().filter_map(|table| Name::of(Some(table))).map(Op::Drop).collect()
+            drop.table_name_refs().filter_map(|table| name_of(Some(table))).map(Op::Drop).collect()
         }
-        Stmt::AlterTable(alter) => match Name::of(alter.table_relation_name()) {
+        Stmt::AlterTable(alter) => match name_of(alter.table_relation_name()) {
             Some(table) => alter.actions().filter_map(|action| altered(&table, &action)).collect(),
             None => Vec::new(),
         },
@@ -44,7 +45,7 @@ pub fn effects(stmt: &Stmt) -> Vec<Op> {
             let tables = truncate.table_list().into_iter();
             tables
                 .flat_map(|list| list.table_relation_names())
-                .filter_map(|table| Name::of(Some(table)))
+                .filter_map(|table| name_of(Some(table)))
                 .map(|table| Op::Truncate { table, cascade })
                 .collect()
         }
@@ -52,7 +53,7 @@ pub fn effects(stmt: &Stmt) -> Vec<Op> {
         Stmt::Delete(_) | Stmt::Select(_) | Stmt::Update(_) => deletes(stmt),
         Stmt::Merge(merge) => {
             let deletes = holds(stmt, SyntaxKind::MERGE_DELETE);
-            let table = Name::of(merge.table_relation_name()).filter(|_| deletes);
+            let table = name_of(merge.table_relation_name()).filter(|_| deletes);
             table.map(|table| Op::Delete(table, Rows::Some)).into_iter().collect()
         }
         Stmt::DropSchema(drop) if cascades(drop.drop_behavior()) => {
@@ -64,15 +65,15 @@ pub fn effects(stmt: &Stmt) -> Vec<Op> {
             extensions.map(|name| Op::Cascade(Object::Extension, name)).collect()
         }
         Stmt::DropType(drop) if cascades(drop.drop_behavior()) => {
-            let names = drop.type_name_refs().filter_map(|name| Name::of(Some(name)));
+            let names = drop.type_name_refs().filter_map(|name| name_of(Some(name)));
             names.map(|name| Op::Cascade(Object::Type, name)).collect()
         }
         Stmt::DropDomain(drop) if cascades(drop.drop_behavior()) => {
-            let names = drop.domain_refs().filter_map(|name| Name::of(Some(name)));
+            let names = drop.domain_refs().filter_map(|name| name_of(Some(name)));
             names.map(|name| Op::Cascade(Object::Type, name)).collect()
         }
         Stmt::CreateIndex(create) => {
-            let names = Name::of(create.index()).zip(Name::of(create.table_relation_name()));
+            let names = name_of(create.index()).zip(name_of(create.table_relation_name()));
             // It is in its table's schema, which SQLite lets one write before either.
             let made =
                 names.map(|(index, table)| Op::Index { index: table.sibling(index.name), table });
@@ -90,7 +91,7 @@ fn altered(table: &Name, action: &ast::AlterTableAction) -> Option<Op> {
     let table = table.clone();
     Some(match action {
         ast::AlterTableAction::TableRenameTo(rename) => {
-            let to = Name::of(rename.table_name())?.name;
+            let to = name_of(rename.table_name())?.name;
             Op::Rename(table.clone(), table.sibling(to))
         }
         ast::AlterTableAction::SetSchema(set) => {
@@ -138,7 +139,7 @@ fn deletes(stmt: &Stmt) -> Vec<Op> {
 
 fn deleted(delete: &ast::Delete, top: bool) -> Option<Op> {
     let relation = delete.relation_name()?;
-    let table = Name::of(Some(relation.clone()))?;
+    let table = name_of(Some(relation.clone()))?;
     let alias = delete.alias().map(|alias| text(alias.syntax())).unwrap_or_default();
     let from = format!("{} {alias}", text(relation.syntax()));
     let rows = match (delete.where_clause_or_current_of(), delete.using_clause()) {
@@ -157,7 +158,7 @@ fn deleted(delete: &ast::Delete, top: bool) -> Option<Op> {
 }
 
 fn inserted(insert: &ast::Insert) -> Vec<Op> {
-    match (Name::of(insert.relation_name_ref()), insert.insert_source()) {
+    match (name_of(insert.relation_name_ref()), insert.insert_source()) {
         // One that gives way to rows that are there already leaves others out.
         (Some(into), Some(ast::InsertSource::SelectVariant(query)))
             if insert.on_conflict_clause().is_none() && insert.with_clause().is_none() =>
@@ -187,7 +188,7 @@ fn copies(query: &ast::SelectVariant, into: &Name) -> Vec<Op> {
     let some = leaves_out(select, &from);
     let tables = from.syntax().descendants().filter_map(ast::RelationFromItem::cast);
     tables
-        .filter_map(|table| Name::of(table.relation_name_ref()))
+        .filter_map(|table| name_of(table.relation_name_ref()))
         .map(|table| Op::Copy {
             from: table,
             into: into.clone(),

@@ -1,5 +1,6 @@
 //! What a reviewer would want to know of each step, in words.
 
+use ::sql::{Name, quote};
 use std::collections::HashMap;
 
 use api::schema::v1::{Finding, finding::Severity};
@@ -12,7 +13,6 @@ use super::{
     losses::Loss,
     reading::{At, Gone, Reading, Retyped},
     sizes::{self, Size},
-    sql::{Name, quote},
     touches::{Touch, Work},
     types,
 };
@@ -49,7 +49,12 @@ pub async fn findings(
     }
     if let Some((step, done)) = plan.resumed {
         let words = format!("{done} of its statements are done already");
-        report.add(&At { step, line: 1, what: () }, Severity::Note, "resumed", words, None);
+        report.found[step].push(Finding {
+            severity: Severity::Note.into(),
+            rule: "resumed".into(),
+            message: words,
+            ..Finding::default()
+        });
     }
     Ok(report.sorted())
 }
@@ -60,8 +65,8 @@ struct Report<'a> {
     sizes: HashMap<Name, Option<Size>>,
     /// The strongest lock that a step has taken.
     held: HashMap<(usize, String), Mode>,
-    /// By step: a line, and what was found there.
-    found: Vec<Vec<(usize, Finding)>>,
+    /// By step.
+    found: Vec<Vec<Finding>>,
 }
 
 impl Report<'_> {
@@ -73,20 +78,15 @@ impl Report<'_> {
         message: String,
         rows: Option<u64>,
     ) {
-        let finding = Finding { severity: severity.into(), rule: rule.into(), message, rows };
-        self.found[at.step].push((at.line, finding));
+        let (severity, line) = (severity.into(), u32::try_from(at.line).ok());
+        self.found[at.step].push(Finding { severity, rule: rule.into(), message, rows, line });
     }
 
-    fn sorted(self) -> Vec<Vec<Finding>> {
-        let step = |mut found: Vec<(usize, Finding)>| {
-            found.sort_by_key(|(line, finding)| (std::cmp::Reverse(finding.severity), *line));
-            let words = found.into_iter().map(|(line, finding)| Finding {
-                message: format!("line {line}: {}", finding.message),
-                ..finding
-            });
-            words.collect()
-        };
-        self.found.into_iter().map(step).collect()
+    fn sorted(mut self) -> Vec<Vec<Finding>> {
+        for found in &mut self.found {
+            found.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.line));
+        }
+        self.found
     }
 
     async fn lint(&mut self) -> QueryResult<()> {

@@ -1,6 +1,7 @@
 //! What hangs together with a table in the catalog: foreign keys, indexes, and what is dropped
 //! along with something else.
 
+use ::sql::Name;
 use database::Connection;
 use diesel::{
     QueryResult, QueryableByName,
@@ -8,7 +9,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl as _;
 
-use super::{live::Word, ops::Object, sql::Name};
+use super::{live::Word, ops::Object};
 
 /// A table, or a column of one.
 #[derive(QueryableByName)]

@@ -2,22 +2,23 @@
 
 use std::panic;
 
+use ::sql::line_of;
 use api::schema::v1::{Finding, finding::Severity};
-use revisions::statements::line_of;
 use squawk_linter::{Linter, Rule};
 use squawk_syntax::SourceFile;
 
-/// Lints a body for a server such as `15.4`; each finding with the line that it is about.
-pub fn lint(sql: &str, transactional: bool, server: &str) -> Vec<(usize, Finding)> {
+/// Lints a body for a server such as `15.4`.
+pub fn lint(sql: &str, transactional: bool, server: &str) -> Vec<Finding> {
     // A few texts that are no SQL make it panic; a plan has its other findings all the same.
     panic::catch_unwind(|| violations(sql, transactional, server)).unwrap_or_else(|_| {
         let message = "squawk could not read this step".into();
         let rule = "not-linted".into();
-        vec![(1, Finding { severity: Severity::Note.into(), rule, message, rows: None })]
+        let severity = Severity::Note.into();
+        vec![Finding { severity, rule, message, ..Finding::default() }]
     })
 }
 
-fn violations(sql: &str, transactional: bool, server: &str) -> Vec<(usize, Finding)> {
+fn violations(sql: &str, transactional: bool, server: &str) -> Vec<Finding> {
     // Every step runs with both timeouts set. A linter keeps what it found: one for each body.
     let mut linter = Linter::with_rules(&[], &[Rule::RequireTimeoutSettings]);
     linter.settings.assume_in_transaction = transactional;
@@ -26,14 +27,14 @@ fn violations(sql: &str, transactional: bool, server: &str) -> Vec<(usize, Findi
     }
     let violations = linter.lint(&SourceFile::parse(sql), sql);
     let findings = violations.into_iter().map(|violation| {
-        let line = line_of(sql, violation.text_range.start().into());
+        let line = u32::try_from(line_of(sql, violation.text_range.start().into())).ok();
         let rule = violation.code.to_string();
         // Matters of taste, that harm nobody who runs the step.
         let taste = rule.starts_with("prefer-");
         let severity = if taste { Severity::Note } else { Severity::Warning };
         let help = violation.help.map(|help| format!(" {help}")).unwrap_or_default();
         let message = format!("{}{help}", violation.message);
-        (line, Finding { severity: severity.into(), rule, message, rows: None })
+        Finding { severity: severity.into(), rule, message, rows: None, line }
     });
     findings.collect()
 }
@@ -44,7 +45,7 @@ mod tests {
 
     fn rules(sql: &str, transactional: bool) -> Vec<String> {
         let found = lint(sql, transactional, "15.4");
-        found.into_iter().map(|(line, finding)| format!("{line} {}", finding.rule)).collect()
+        found.iter().map(|finding| format!("{} {}", finding.line(), finding.rule)).collect()
     }
 
     #[test]

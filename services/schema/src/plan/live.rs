@@ -10,7 +10,7 @@ use diesel::{
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use wire::error_chain;
 
-use super::sql::Name;
+use ::sql::Name;
 
 /// How long a count waits for a table that is locked.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'";

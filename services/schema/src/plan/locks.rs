@@ -9,7 +9,7 @@ use squawk_syntax::ast::{AstNode, CommentObject, LockMode, ReindexTarget, Stmt};
 
 use super::{
     alter::{alter_table, referred},
-    sql::Name,
+    sql::name_of,
     touches::{Touch, Work},
 };
 
@@ -198,7 +198,7 @@ pub fn one(table: Option<impl AstNode>, lock: Mode, work: Work) -> Vec<Touch> {
 
 fn each(tables: impl Iterator<Item = impl AstNode>, lock: Mode, work: Work) -> Vec<Touch> {
     tables
-        .filter_map(|table| Name::of(Some(table)))
+        .filter_map(|table| name_of(Some(table)))
         .map(|table| Touch { table, lock: Some(lock), work: work.clone() })
         .collect()
 }

@@ -1,6 +1,7 @@
 //! What would really be lost: what a plan takes away, counted on the database as it is now.
 //! Nothing is lost with a table that is empty or not there, nor with a column of nulls.
 
+use ::sql::{Name, quote};
 use std::{collections::BTreeSet, fmt};
 
 use database::Connection;
@@ -11,7 +12,6 @@ use super::{
     live::{columns, count},
     ops::Rows,
     reading::{At, Gone},
-    sql::{Name, quote},
 };
 
 /// Rows, or a column's values, that would go for good.

@@ -3,11 +3,12 @@
 //! The SQL is read first, without the database: `sql` parses it, `effects` and `touches` say what
 //! each statement does, `names` and `copies` follow tables through a plan, and `reading` puts it
 //! together. The database is asked then: `losses` counts what would go, `findings` has the words.
-//! What an operation is refused for is counted in the same way, under its lock: [`permit`].
+//! Operations count what they would lose in the same way, under the migration lock.
 
 mod alter;
 mod copies;
 mod effects;
+mod error;
 mod findings;
 mod links;
 mod lint;
@@ -23,30 +24,30 @@ mod steps;
 mod touches;
 mod types;
 
+use ::sql::Dialect;
 use api::schema::v1::{PlanResponse, PlanStep};
 use database::Connection;
 use diesel::QueryResult;
-use revisions::{Dialect, Revision, hex};
+use revisions::{Direction, Revision, Target};
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    engine::Direction, error::OperationError, history::History, observer::Observer,
-    operations::Request, target::Target,
-};
+use crate::{observer::Observer, store::History};
 
+pub use error::PlanError;
 pub use losses::Loss;
-pub use sql::Name;
-pub use steps::{broken, steps, threats};
+pub use sql::name_of;
+use steps::broken;
+pub use steps::{breaking_changes, broken_names, steps};
 
 use reading::{At, Body, Reading};
 
-/// What would run, and what would be lost by it, on the database as it is now.
-struct Plan<'a> {
+/// What would run, and what it would lose, on the database as it is now.
+pub struct Plan<'a> {
     direction: Direction,
-    /// The revision before it.
+    /// The current revision before it.
     from: String,
     steps: &'a [Revision],
-    /// The step that is half done, and how many of its statements are done.
+    /// The half-done step, and how many of its statements are committed.
     resumed: Option<(usize, usize)>,
     losses: Vec<At<Loss>>,
 }
@@ -59,14 +60,14 @@ pub async fn describe(
     observer: &Observer,
     direction: Direction,
     target: &Target,
-) -> Result<PlanResponse, OperationError> {
+) -> Result<PlanResponse, PlanError> {
     let mut connection = observer.connection().await?;
-    let history = History::read(&mut connection, observer.line()).await?;
+    let history = History::read(&mut connection, observer.revisions()).await?;
     let steps = steps(observer, direction, target, &history, &mut connection).await?;
     let mut plan = Plan::new(direction, &history, &steps);
     let reading = plan.read(&mut connection).await?;
     plan.losses = losses::losses(&mut connection, &reading.gone).await?;
-    let breaks = broken(&threats(direction, &history, plan.steps), &history);
+    let breaks = broken(&breaking_changes(direction, &history, plan.steps), &history);
     let digest = plan.digest(observer, &mut connection).await?;
     let findings = findings::findings(&plan, &reading, &mut connection).await?;
     let steps = plan.steps.iter().zip(findings).map(|(revision, findings)| PlanStep {
@@ -79,40 +80,9 @@ pub async fn describe(
     Ok(PlanResponse { steps: steps.collect(), breaks, digest })
 }
 
-/// Whether an operation may run these steps: they are what was reviewed, if that is asked for,
-/// and lose nothing that the request does not allow to be lost.
-///
-/// # Errors
-/// They may not run.
-pub async fn permit(
-    observer: &Observer,
-    request: &Request,
-    history: &History,
-    steps: &[Revision],
-    connection: &mut Connection,
-) -> Result<(), OperationError> {
-    let reviewed = !request.plan_digest.is_empty();
-    if request.allow_data_loss && !reviewed {
-        return Ok(());
-    }
-    let mut plan = Plan::new(request.direction, history, steps);
-    if plan.may_lose() {
-        let reading = plan.read(connection).await?;
-        plan.losses = losses::losses(connection, &reading.gone).await?;
-    }
-    if reviewed && plan.digest(observer, connection).await? != request.plan_digest {
-        return Err(OperationError::PlanChanged);
-    }
-    if plan.losses.is_empty() || request.allow_data_loss {
-        return Ok(());
-    }
-    let revision = |at: &At<Loss>| plan.steps[at.step].id.to_string();
-    let losses = plan.losses.iter().map(|at| (revision(at), at.what.clone()));
-    Err(OperationError::DataLoss(losses.collect()))
-}
-
 impl<'a> Plan<'a> {
-    fn new(direction: Direction, history: &History, steps: &'a [Revision]) -> Self {
+    /// A plan whose losses are not counted yet.
+    pub fn new(direction: Direction, history: &History, steps: &'a [Revision]) -> Self {
         let resumed = history.half_done.as_ref().and_then(|at| {
             let step = steps.iter().position(|revision| revision.id == at.revision)?;
             Some((step, usize::try_from(at.done).ok()?))
@@ -120,7 +90,25 @@ impl<'a> Plan<'a> {
         Self { direction, from: history.current().into(), steps, resumed, losses: Vec::new() }
     }
 
-    /// A quick look: most plans lose nothing, and need not be parsed before they run.
+    /// Counts what the steps would lose.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn count_losses(&mut self, connection: &mut Connection) -> QueryResult<()> {
+        if self.may_lose() {
+            let reading = self.read(connection).await?;
+            self.losses = losses::losses(connection, &reading.gone).await?;
+        }
+        Ok(())
+    }
+
+    /// The losses that were counted, each with its revision.
+    pub fn losses(&self) -> Vec<(String, Loss)> {
+        let revision = |at: &At<Loss>| self.steps[at.step].id.to_string();
+        self.losses.iter().map(|at| (revision(at), at.what.clone())).collect()
+    }
+
+    /// A quick check: most plans lose nothing, and need not be parsed before they run.
     fn may_lose(&self) -> bool {
         self.steps.iter().any(|revision| sql::may_lose(self.direction.sql(revision)))
     }
@@ -138,9 +126,12 @@ impl<'a> Plan<'a> {
         Ok(reading::read(dialect, &schema, &bodies.collect::<Vec<_>>()))
     }
 
-    /// Names the plan: it changes with the database, with where the schema is, with what would
-    /// run, and with which tables and columns would lose values; not with how many.
-    async fn digest(
+    /// The identity of the plan: it changes with the database, with the current revision, with what
+    /// would run, and with which tables and columns would lose values; not with how many.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn digest(
         &self,
         observer: &Observer,
         connection: &mut Connection,
@@ -167,6 +158,6 @@ impl<'a> Plan<'a> {
         if let Some((step, done)) = self.resumed {
             part(&format!("{step} {done}"));
         }
-        Ok(hex(&hash.finalize()))
+        Ok(hex::encode(hash.finalize()))
     }
 }

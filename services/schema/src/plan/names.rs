@@ -1,9 +1,10 @@
 //! What stands under a name at each point of a plan, in terms of the database as it is now: a
 //! step may rename, drop and make again what a later one drops.
 
+use ::sql::Name;
 use std::collections::HashMap;
 
-use super::{ops::Op, sql::Name};
+use super::ops::Op;
 
 /// The names that do not mean what they mean in the database, up to a point of a plan.
 #[derive(Debug, Default)]

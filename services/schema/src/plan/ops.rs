@@ -1,6 +1,7 @@
 //! What statements can do to tables, columns and rows: the few things that decide what is lost.
 
-use super::{sql::Name, touches::Touch};
+use super::touches::Touch;
+use ::sql::Name;
 
 /// One thing that a statement does.
 #[derive(Clone, Debug, Eq, PartialEq)]

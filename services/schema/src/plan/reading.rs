@@ -1,14 +1,14 @@
 //! A plan, read from its SQL alone: what would be lost, locked and rewritten, in the names that
 //! the database has now. What of it is there, and how much, is for the database to say.
 
-use revisions::Dialect;
+use ::sql::{Dialect, Name};
 
 use super::{
     copies::Copies,
     effects::effects,
     names::Names,
     ops::{Object, Op, Rows},
-    sql::{self, Name},
+    sql::{self},
     touches::{Touch, Work, touches},
 };
 
@@ -88,7 +88,7 @@ pub fn read(dialect: Dialect, schema: &str, bodies: &[Body<'_>]) -> Reading {
     for (step, body) in bodies.iter().enumerate() {
         for statement in sql::parse(dialect, body.sql).into_iter().skip(body.done) {
             ops.extend(read_statement(dialect, &statement).into_iter().map(|mut what| {
-                what.names().for_each(|name| name.imply(schema));
+                what.names().for_each(|name| name.strip_schema(schema));
                 At { step, line: statement.line, what }
             }));
         }

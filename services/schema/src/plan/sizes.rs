@@ -1,5 +1,6 @@
 //! How large tables are.
 
+use ::sql::Name;
 use std::fmt;
 
 use database::Connection;
@@ -9,10 +10,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl as _;
 
-use super::{
-    live::{columns, count},
-    sql::Name,
-};
+use super::live::{columns, count};
 
 /// How large a table is.
 #[derive(Debug)]

@@ -4,70 +4,25 @@
 //! here: what drops, alters, deletes and copies is written alike, and the parser goes on behind
 //! what it does not know.
 
-use std::fmt;
-
-use revisions::{Dialect, statements};
+use ::sql::{Dialect, Name, quote};
 use squawk_syntax::{
     SourceFile, SyntaxNode,
     ast::{self, AstNode},
 };
 
-/// A relation, as a statement calls it.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Name {
-    /// The schema, where one is given.
-    pub schema: Option<String>,
-    /// The name in it.
-    pub name: String,
-}
-
-impl Name {
-    /// The name that a node holds.
-    pub fn of(node: Option<impl AstNode>) -> Option<Self> {
-        node?.syntax().descendants().find_map(|node| {
-            let (qualifier, name) = match ast::PathRef::cast(node.clone()) {
-                Some(path) => (path.qualifier(), path.segment()?.text()),
-                None => {
-                    let path = ast::Path::cast(node)?;
-                    (path.qualifier(), path.segment()?.text())
-                }
-            };
-            let schema = qualifier.and_then(|schema| Some(schema.segment()?.text()));
-            Some(Self { schema, name })
-        })
-    }
-
-    /// The same schema's relation of another name.
-    pub fn sibling(&self, name: String) -> Self {
-        Self { schema: self.schema.clone(), name }
-    }
-
-    /// Leaves out the schema that goes without saying.
-    pub fn imply(&mut self, schema: &str) {
-        self.schema.take_if(|given| given == schema);
-    }
-
-    /// As SQL, in quotes.
-    pub fn quoted(&self) -> String {
-        match &self.schema {
-            Some(schema) => format!("{}.{}", quote(schema), quote(&self.name)),
-            None => quote(&self.name),
-        }
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.schema {
-            Some(schema) => write!(f, "{schema}.{}", self.name),
-            None => f.write_str(&self.name),
-        }
-    }
-}
-
-/// An identifier as SQL.
-pub fn quote(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
+/// The name that a node holds.
+pub fn name_of(node: Option<impl AstNode>) -> Option<Name> {
+    node?.syntax().descendants().find_map(|node| {
+        let (qualifier, name) = match ast::PathRef::cast(node.clone()) {
+            Some(path) => (path.qualifier(), path.segment()?.text()),
+            None => {
+                let path = ast::Path::cast(node)?;
+                (path.qualifier(), path.segment()?.text())
+            }
+        };
+        let schema = qualifier.and_then(|schema| Some(schema.segment()?.text()));
+        Some(Name { schema, name })
+    })
 }
 
 /// The text of a node, without what stands around it.
@@ -89,7 +44,7 @@ pub struct Statement {
 
 /// The statements of a body.
 pub fn parse(dialect: Dialect, sql: &str) -> Vec<Statement> {
-    let cut = statements::split(dialect, sql);
+    let cut = ::sql::split(dialect, sql);
     let parsed = cut.iter().map(|cut| {
         let text = match dialect {
             Dialect::Postgres => cut.text.to_owned(),
@@ -162,7 +117,7 @@ mod tests {
 
     #[test]
     fn names_are_read_as_each_database_compares_them() {
-        let name = |dialect, sql| Name::of(Some(first(dialect, sql))).unwrap().quoted();
+        let name = |dialect, sql| name_of(Some(first(dialect, sql))).unwrap().quoted();
         assert_eq!(name(Dialect::Postgres, "drop table Chats"), "\"chats\"");
         assert_eq!(name(Dialect::Postgres, "drop table a.\"B \"\"c\""), "\"a\".\"B \"\"c\"");
         for sql in

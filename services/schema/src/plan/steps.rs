@@ -1,43 +1,45 @@
-//! Which revisions would run, in which order, with which text, and who could not
-//! run on what they leave: the same for a Plan and for the operation that follows it.
+//! Which revisions would run, in which order, with which text, and which dependents could not run on
+//! the result: the same for a Plan and for the operation that follows it.
 
 use api::schema::v1::{Dependent, SchemaState, Status};
 use database::Connection;
-use revisions::Revision;
+use revisions::{Direction, Revision, Target};
 
+use super::PlanError;
 use crate::{
-    dependents::Threat, engine::Direction, error::OperationError, history::History, ledger,
-    observer::Observer, target::Target,
+    observer::Observer,
+    state,
+    store::{BreakingChange, History, StepKind, dependents, steps},
 };
 
-/// The revisions between here and a target, as they would run; none where it is reached.
+/// The revisions between the current one and a target, as they would run; none where it is reached.
 ///
 /// # Errors
-/// The target leads nowhere, or the state of the schema forbids to go there.
+/// There is no such target, or the state of the schema forbids the operation.
 pub async fn steps(
     observer: &Observer,
     direction: Direction,
     target: &Target,
     history: &History,
     connection: &mut Connection,
-) -> Result<Vec<Revision>, OperationError> {
+) -> Result<Vec<Revision>, PlanError> {
     if let Some(at) = &history.half_done
-        && at.direction != direction.as_str()
+        && at.direction != StepKind::from(direction)
     {
-        return Err(OperationError::HalfDone(crate::state::half_done(at)));
+        return Err(PlanError::HalfDone(state::half_done(at)));
     }
-    let line = observer.line();
+    let held = observer.revisions();
     match direction {
         Direction::Up => {
-            let revisions = line.upgrade(target, &history.applied)?;
+            let revisions = held.upgrade(target, &history.applied)?;
             let revisions: Vec<Revision> = revisions.into_iter().cloned().collect();
             let state = observer.state(connection, history).await?;
-            unblocked(&state)?;
+            check_upgradable(&state)?;
             Ok(revisions)
         }
         Direction::Down => {
             let mut revisions = Vec::new();
-            for id in line.downgrade(target, &history.applied)? {
+            for id in held.downgrade(target, &history.applied)? {
                 revisions.push(applied_text(observer, history, connection, &id).await?);
             }
             Ok(revisions)
@@ -45,43 +47,49 @@ pub async fn steps(
     }
 }
 
-/// What each step would take from whom.
-pub fn threats(
+/// How each step could break dependents.
+pub fn breaking_changes(
     direction: Direction,
     history: &History,
     revisions: &[Revision],
-) -> Vec<Option<Threat>> {
-    let threat = |revision: &Revision| match direction {
+) -> Vec<Option<BreakingChange>> {
+    let change = |revision: &Revision| match direction {
         Direction::Up => {
-            revision.compatible_from.clone().map(|from| Threat::CompatibleFrom(from.into()))
+            let from = revision.compatible_from.clone();
+            from.map(|from| BreakingChange::CompatibleFrom(from.into()))
         }
         Direction::Down => {
             let stays = history.applied.iter().rev().find(|id| id.as_str() < revision.id.as_ref());
-            Some(Threat::Below(stays.cloned().unwrap_or_default()))
+            Some(BreakingChange::DowngradeTo(stays.cloned().unwrap_or_default()))
         }
     };
-    revisions.iter().map(threat).collect()
+    revisions.iter().map(change).collect()
 }
 
-/// The live dependents that could not run on what is left.
-pub fn broken(threats: &[Option<Threat>], history: &History) -> Vec<Dependent> {
-    let breaks = |dependent: &&Dependent| threats.iter().flatten().any(|t| t.breaks(dependent));
-    history.dependents.iter().filter(breaks).cloned().collect()
+/// The live dependents that could not run on the result.
+pub fn broken(changes: &[Option<BreakingChange>], history: &History) -> Vec<Dependent> {
+    let is_broken = |live: &&Dependent| changes.iter().flatten().any(|change| change.breaks(live));
+    history.dependents.iter().filter(is_broken).cloned().collect()
 }
 
-fn unblocked(state: &SchemaState) -> Result<(), OperationError> {
+/// The names of those dependents.
+pub fn broken_names(changes: &[Option<BreakingChange>], history: &History) -> Vec<String> {
+    broken(changes, history).iter().map(dependents::display_name).collect()
+}
+
+fn check_upgradable(state: &SchemaState) -> Result<(), PlanError> {
     let list = |revisions: &[String]| revisions.join(", ");
     if !state.altered.is_empty() {
-        return Err(OperationError::Altered(list(&state.altered)));
+        return Err(PlanError::Altered(list(&state.altered)));
     }
     if !state.unknown.is_empty() {
-        return Err(OperationError::Unknown(list(&state.unknown)));
+        return Err(PlanError::Unknown(list(&state.unknown)));
     }
     if state.status() == Status::Unmanaged {
-        return Err(OperationError::Unmanaged(state.message.clone()));
+        return Err(PlanError::Unmanaged(state.message.clone()));
     }
     if !state.out_of_order.is_empty() {
-        return Err(OperationError::OutOfOrder {
+        return Err(PlanError::OutOfOrder {
             revisions: list(&state.out_of_order),
             current: state.revision.clone(),
         });
@@ -89,19 +97,19 @@ fn unblocked(state: &SchemaState) -> Result<(), OperationError> {
     Ok(())
 }
 
-/// The text that was applied takes the revision back: the ledger's, which has it also where this
-/// build never held the revision; else this build's.
+/// A revision is reverted with the text that was applied: the ledger's, which has it also where this
+/// build never held the revision; otherwise this build's.
 async fn applied_text(
     observer: &Observer,
     history: &History,
     connection: &mut Connection,
     id: &str,
-) -> Result<Revision, OperationError> {
+) -> Result<Revision, PlanError> {
     if history.applied_by(id).is_some()
-        && let Some(step) = ledger::applied_text(connection, id).await?
+        && let Some(step) = steps::applied_text(connection, id).await?
     {
         return Ok(step);
     }
-    let held = observer.line().get(id);
-    held.cloned().ok_or_else(|| OperationError::NoText(id.into()))
+    let held = observer.revisions().get(id);
+    held.cloned().ok_or_else(|| PlanError::NoText(id.into()))
 }

@@ -1,12 +1,12 @@
 //! What a statement does to a table beside its rows' worth: the lock that it takes, and how much
 //! of the table it works through.
 
-use revisions::Dialect;
+use ::sql::{Dialect, Name};
 use squawk_syntax::ast::{AlterTableAction, Stmt};
 
 use super::{
     locks::{self, Mode},
-    sql::Name,
+    sql::name_of,
 };
 
 /// A table, locked or worked through.
@@ -52,11 +52,11 @@ fn sqlite(stmt: &Stmt) -> Vec<Touch> {
     let drops = |action| matches!(action, AlterTableAction::DropColumn(_));
     let (table, work) = match stmt {
         Stmt::AlterTable(alter) if alter.actions().any(drops) => {
-            (Name::of(alter.table_relation_name()), Work::Rewrite)
+            (name_of(alter.table_relation_name()), Work::Rewrite)
         }
-        Stmt::CreateIndex(create) => (Name::of(create.table_relation_name()), Work::Scan),
-        Stmt::Update(update) => (Name::of(update.relation_name()), Work::Scan),
-        Stmt::Delete(delete) => (Name::of(delete.relation_name()), Work::Scan),
+        Stmt::CreateIndex(create) => (name_of(create.table_relation_name()), Work::Scan),
+        Stmt::Update(update) => (name_of(update.relation_name()), Work::Scan),
+        Stmt::Delete(delete) => (name_of(delete.relation_name()), Work::Scan),
         _ => (None, Work::None),
     };
     table.map(|table| Touch { table, lock: None, work }).into_iter().collect()

@@ -306,5 +306,6 @@ async fn nothing_listens_beyond_this_machine_by_mistake() {
     said(&[], "SCHEMA_ALLOW_ANYONE=true").await;
     said(&[("SCHEMA_ALLOW_ANYONE", "true")], "may call everything").await;
     said(&[("SCHEMA_ACCESS_FILE", &file)], "callers send their tokens in plaintext").await;
-    said(&[("SCHEMA_ACCESS_FILE", "nowhere.toml")], "cannot read the access file nowhere.toml").await;
+    said(&[("SCHEMA_ACCESS_FILE", "nowhere.toml")], "cannot read the access file nowhere.toml")
+        .await;
 }

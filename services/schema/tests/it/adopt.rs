@@ -6,7 +6,7 @@ use testing::{Backend, TestDatabase, apply, both, reason};
 use tonic::Code;
 
 use crate::{
-    catalog::{dialect, revisions},
+    catalogs::{dialect, revisions},
     server::{Server, tables},
 };
 
@@ -67,8 +67,8 @@ async fn the_orms_database_is_unmanaged_until_the_documents_statements_ran(backe
     assert_eq!((state.status(), state.revision.as_str()), (Status::Unmanaged, ""));
     let mut differences = vec!["nearest to 0001", "unique (jid) on chats is missing"];
     if backend == Backend::Postgres {
-        differences.push("type chat_type_enum lacks the label 'private'");
-        differences.push("type schedule_type_enum lacks the label 'cron'");
+        differences.push("label 'private' of type chat_type_enum is missing");
+        differences.push("label 'cron' of type schedule_type_enum is missing");
     }
     for difference in &differences {
         assert!(state.message.contains(difference), "{difference}: {}", state.message);
@@ -120,7 +120,10 @@ async fn the_orms_column_without_a_zone_is_kept_on_the_way_to_0002(backend: Back
     let refusal = stamp(&server, "0001", false).await.unwrap_err();
     assert_eq!((refusal.code(), reason(&refusal).as_str()), DIFFERS);
     let words = refusal.message();
-    assert!(words.contains("chats.last_message_at is there already, and 0002 would"), "{words}");
+    assert!(
+        words.contains("chats.last_message_at exists already, and revision 0002 would"),
+        "{words}"
+    );
 
     stamp(&server, "0002", false).await.unwrap();
     server.upgrade("head").await.unwrap();
@@ -170,7 +173,7 @@ async fn a_stamp_can_be_forced_and_forgotten(backend: Backend) {
     let state = stamp(&server, "0002", true).await.unwrap();
     assert_eq!((state.status(), state.revision.as_str()), (Status::Behind, "0002"));
     let missing = state.drift.unwrap().missing;
-    assert!(missing.contains(&"chats.last_message_at is missing".into()), "{missing:?}");
+    assert!(missing.contains(&"column chats.last_message_at is missing".into()), "{missing:?}");
     let versions = "select version from __diesel_schema_migrations order by 1";
     assert_eq!(database.column(versions).await, [Some("0001".into()), Some("0002".into())]);
 

@@ -58,7 +58,7 @@ async fn a_lock_that_cannot_be_had_rolls_the_step_back_and_is_tried_again() {
     let retried = loop {
         let event = events.message().await.unwrap().unwrap().event.unwrap();
         // A busy machine may miss who it was the first time.
-        if event.kind() == Kind::StepRetried && event.message.contains("held by pid") {
+        if event.kind() == Kind::StepRetried && event.message.contains("blocked by pid") {
             break event;
         }
     };

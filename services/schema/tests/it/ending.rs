@@ -139,7 +139,7 @@ async fn a_step_that_has_the_time_is_finished(backend: Backend) {
     assert_eq!(told, [(Kind::StepFinished, "0002".into())]);
     let words = "revision 0002 was finished; 2 of 3 steps are done and kept";
     assert!(status.message().ends_with(words), "{}", status.message());
-    assert!(logged(&output, "the step in hand was finished"), "{output:?}");
+    assert!(logged(&output, "finished the step in progress"), "{output:?}");
     assert_eq!(tables(backend, &database).await, "ab");
     let ended = database.column("select outcome || ' ' || to_revision from schemagate_operations");
     assert_eq!(ended.await, [Some("failed 0002".into())]);

@@ -3,7 +3,8 @@
 
 mod access;
 mod adopt;
-mod catalog;
+mod bookkeeping;
+mod catalogs;
 mod cli;
 mod contention;
 mod current;
@@ -12,10 +13,10 @@ mod downgrade;
 mod ending;
 mod losses;
 mod metrics;
+mod migrations;
 mod outside;
 mod plan;
 mod postgres_tls;
-mod promises;
 mod repair;
 mod server;
 mod tls;

@@ -18,7 +18,8 @@ async fn plan(server: &Server, target: &str) -> Result<PlanResponse, Status> {
 fn findings(step: &PlanStep) -> Vec<String> {
     let words = |finding: &Finding| {
         let severity = finding.severity().as_str_name().trim_start_matches("SEVERITY_");
-        format!("{severity} {}: {}", finding.rule, finding.message)
+        let line = finding.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        format!("{severity} {}: {line}{}", finding.rule, finding.message)
     };
     step.findings.iter().map(words).collect()
 }
@@ -194,7 +195,7 @@ async fn a_step_that_is_half_done_is_planned_from_there(backend: Backend) {
     assert!(!planned.steps[0].transactional);
     let found = findings(&planned.steps[0]);
     assert_eq!(found[0], "DATA_LOSS drop-table: line 3: b (1 row) would be lost");
-    let resumed = "NOTE resumed: line 1: 2 of its statements are done already";
+    let resumed = "NOTE resumed: 2 of its statements are done already";
     assert!(found.contains(&resumed.into()), "{found:?}");
 }
 

@@ -28,7 +28,7 @@ async fn a_column_that_was_dropped_by_hand_is_seen_and_closes(backend: Backend) 
 
     database.execute(DROP_COLUMN).await;
     let drift = verify(&server).await;
-    assert_eq!(drift.missing, ["chats.last_message_at is missing"]);
+    assert_eq!(drift.missing, ["column chats.last_message_at is missing"]);
     assert!(drift.checked_at.is_some());
     let state = server.current().await;
     assert_eq!((state.status(), state.at_head), (Status::Drifted, false));
@@ -41,7 +41,7 @@ async fn a_column_that_was_dropped_by_hand_is_seen_and_closes(backend: Backend) 
     let missing = verify(&server).await.missing;
     match backend {
         Backend::Postgres => {
-            assert_eq!(missing, ["chats.last_message_at is text, not timestamptz"]);
+            assert_eq!(missing, ["column chats.last_message_at is text, expected timestamptz"]);
         }
         Backend::Sqlite => assert_eq!(server.current().await.status(), Status::AtHead),
     }
@@ -56,7 +56,10 @@ async fn a_server_that_starts_sees_it_at_once(backend: Backend) {
     let degraded = state.drift.unwrap().degraded;
     assert_eq!(
         degraded,
-        ["index ix_chats_listing is missing", "index ix_chats_listing_by_type is missing"]
+        [
+            "index ix_chats_listing on chats is missing",
+            "index ix_chats_listing_by_type on chats is missing",
+        ]
     );
 }
 
@@ -72,7 +75,7 @@ async fn what_is_degraded_or_extra_closes_nothing(backend: Backend) {
     let server = Server::start(&database).await;
     let drift = verify(&server).await;
     assert_eq!(drift.missing, [""; 0]);
-    assert_eq!(drift.degraded, ["index ix_bots_type is missing"]);
+    assert_eq!(drift.degraded, ["index ix_bots_type on bots is missing"]);
     assert_eq!(drift.extra, ["column chats.note", "index ix_dba on chats", "table audit"]);
     let state = server.current().await;
     assert_eq!((state.status(), state.message.as_str()), (Status::AtHead, ""));

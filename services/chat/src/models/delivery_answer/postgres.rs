@@ -1,9 +1,12 @@
-use database::types::{Instant, JsonDocument};
+use database::{
+    PostgresConnection,
+    types::{Instant, JsonDocument},
+};
 use diesel::{
     QueryResult, QueryableByName,
     sql_types::{BigInt, Bool, Integer, Nullable, Text},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 
 use super::DeliveryAnswer;
 
@@ -14,7 +17,7 @@ struct Row {
 }
 
 pub(super) async fn store(
-    connection: &mut AsyncPgConnection,
+    connection: &mut PostgresConnection,
     answer: &DeliveryAnswer,
 ) -> QueryResult<bool> {
     let statement = if answer.reply.is_some() { STORE_WITH_REPLY } else { STORE };

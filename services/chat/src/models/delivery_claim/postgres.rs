@@ -1,9 +1,9 @@
-use database::types::Instant;
+use database::{PostgresConnection, types::Instant};
 use diesel::{
     QueryResult, QueryableByName,
     sql_types::{BigInt, Integer, Text},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 
 use super::{DeliveryAttempt, TimedClaim, select_leasable};
 
@@ -18,7 +18,7 @@ struct Row {
 }
 
 pub(super) async fn execute(
-    connection: &mut AsyncPgConnection,
+    connection: &mut PostgresConnection,
     claim: &TimedClaim,
 ) -> QueryResult<Vec<DeliveryAttempt>> {
     let rows: Vec<Row> = diesel::sql_query(CLAIM)

@@ -1,5 +1,6 @@
+use database::PostgresConnection;
 use diesel::{OptionalExtension as _, QueryResult, QueryableByName, sql_types::BigInt};
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 
 use super::{FanoutCounts, PAGE_SIZE, insert_deliveries};
 
@@ -12,7 +13,7 @@ struct Row {
 }
 
 pub(super) async fn fan_out(
-    connection: &mut AsyncPgConnection,
+    connection: &mut PostgresConnection,
     min_since_position: i64,
 ) -> QueryResult<Option<FanoutCounts>> {
     let row: Option<Row> = diesel::sql_query(FAN_OUT)

@@ -2,7 +2,10 @@
 //! each execution with arrays, because it cannot know their length, and planning takes longer than
 //! storing one message; a statement of plain values keeps its plan.
 
-use database::types::{Instant, Json, JsonDocument, Time};
+use database::{
+    PostgresConnection,
+    types::{Instant, Json, JsonDocument, Time},
+};
 use diesel::{
     QueryResult,
     pg::Pg,
@@ -10,7 +13,7 @@ use diesel::{
     result::{DatabaseErrorKind, Error},
     sql_types::{Array, BigInt, Nullable, Text},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 
 use crate::models::message::NewMessage;
 
@@ -19,7 +22,7 @@ const MAX_ATTEMPTS: usize = 3;
 
 /// Stores what can be stored; returns ids and positions.
 pub(super) async fn insert(
-    connection: &mut AsyncPgConnection,
+    connection: &mut PostgresConnection,
     batch: &[NewMessage],
 ) -> QueryResult<Vec<(String, i64)>> {
     for _ in 1..MAX_ATTEMPTS {
@@ -32,7 +35,7 @@ pub(super) async fn insert(
 }
 
 async fn insert_once(
-    connection: &mut AsyncPgConnection,
+    connection: &mut PostgresConnection,
     batch: &[NewMessage],
 ) -> QueryResult<Vec<(String, i64)>> {
     match batch {

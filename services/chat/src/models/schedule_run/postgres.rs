@@ -1,9 +1,12 @@
-use database::types::{Instant, JsonDocument};
+use database::{
+    PostgresConnection,
+    types::{Instant, JsonDocument},
+};
 use diesel::{
     QueryResult, QueryableByName,
     sql_types::{Bool, Nullable, Text},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::RunQueryDsl as _;
 
 use super::ScheduleRun;
 
@@ -14,7 +17,7 @@ struct Row {
 }
 
 pub(super) async fn execute(
-    connection: &mut AsyncPgConnection,
+    connection: &mut PostgresConnection,
     run: &ScheduleRun,
 ) -> QueryResult<bool> {
     diesel::sql_query(RUN)

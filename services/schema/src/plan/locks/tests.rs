@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use ::sql::Dialect;
 use database::Database;
-use revisions::Dialect;
 use testing::{Backend, TestDatabase};
 
 use super::*;

@@ -9,7 +9,7 @@ async fn verify_names_what_differs_and_exits_3_where_something_lacks(backend: Ba
     let desk = Desk::serving(backend.at_head().await, None).await;
     let whole = desk.run("verify").await;
     assert_eq!((whole.status, whole.stdout.as_str()), (0, ""));
-    assert!(whole.stderr.contains("all that its revision promises"), "{}", whole.stderr);
+    assert!(whole.stderr.contains("everything that its revision creates"), "{}", whole.stderr);
 
     desk.database.execute("create table of_a_dba (n integer)").await;
     assert_eq!(desk.print("verify").await, "extra: table of_a_dba\n");
@@ -17,7 +17,10 @@ async fn verify_names_what_differs_and_exits_3_where_something_lacks(backend: Ba
     desk.database.execute("drop index ix_bots_type").await;
     let lacks = desk.run("verify").await;
     assert_eq!(lacks.status, 3);
-    assert_eq!(lacks.stdout, "degraded: index ix_bots_type is missing\nextra: table of_a_dba\n");
+    assert_eq!(
+        lacks.stdout,
+        "degraded: index ix_bots_type on bots is missing\nextra: table of_a_dba\n"
+    );
 
     desk.database.execute("drop table processed_messages").await;
     let lacks = desk.run("verify --json").await;

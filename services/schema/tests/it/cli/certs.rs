@@ -65,7 +65,7 @@ async fn nothing_is_overwritten() {
     fs::write(root.path().join("chat.key"), "precious").unwrap();
     let ran = certs(root.path(), "").await;
     assert_eq!(ran.status, 1);
-    assert!(ran.stderr.contains("chat.key is there already"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("chat.key exists"), "{}", ran.stderr);
     assert_eq!(fs::read_to_string(root.path().join("chat.key")).unwrap(), "precious");
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
 }
@@ -79,7 +79,7 @@ async fn names_are_added_and_strange_ones_refused() {
     assert_eq!(json(&ran.stdout).len(), 17);
     let strange = root.path().join("b");
     for (more, why) in
-        [("--client ../me", "letters, digits"), ("--host \u{e9}.example", "is no name of a host")]
+        [("--client ../me", "letters, digits"), ("--host \u{e9}.example", "not a host name")]
     {
         let ran = certs(&strange, more).await;
         assert_ne!(ran.status, 0);

@@ -25,7 +25,7 @@ async fn an_operation_outlives_its_caller_who_is_told_so() {
     kill_process(pid, Signal::INT).unwrap();
     let ran = Ran::from(caller.wait_with_output().await.unwrap());
     assert_eq!(ran.status, 130);
-    assert_eq!(ran.stderr, "the operation goes on at the server: schema watch follows it\n");
+    assert_eq!(ran.stderr, "the operation continues on the server; follow it: schema watch\n");
 
     let waits = desk.run("upgrade 0002 --wait 0s").await;
     assert_eq!(waits.status, 1);

@@ -29,7 +29,7 @@ async fn what_was_reviewed_is_what_runs(backend: Backend) {
     let plan = desk.run("plan --downgrade -1").await;
     assert_eq!(plan.stdout.lines().next(), Some("0002, add body: one transaction"));
     assert!(plan.stdout.contains("  DATA LOSS: line 1: notes.body (1 row "), "{}", plan.stdout);
-    let command = plan.stderr.trim().strip_prefix("to run exactly this: schema ").unwrap();
+    let command = plan.stderr.trim().strip_prefix("to run exactly this plan: schema ").unwrap();
     let digest = json(&desk.print("plan --downgrade -1 --json").await)[0]["digest"].clone();
     assert_eq!(
         command,

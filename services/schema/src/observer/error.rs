@@ -1,0 +1,56 @@
+//! Why the state of a database could not be read.
+
+use database::Unavailable;
+use diesel::result::{DatabaseErrorKind, Error};
+
+/// The database could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no connection.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// A query failed.
+    #[error("cannot read the database")]
+    Query(#[from] Error),
+    /// The read that this caller shared with others failed.
+    #[error("{0}")]
+    Shared(String),
+}
+
+impl ReadError {
+    /// The message of a database that answers and refuses. None where it cannot be reached.
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Query(Error::DatabaseError(kind, info))
+                if !matches!(kind, DatabaseErrorKind::ClosedConnection) =>
+            {
+                Some(info.message())
+            }
+            _ => None,
+        }
+    }
+
+    /// The message for callers, without the cause, which may name hosts and users.
+    pub fn message(&self) -> String {
+        match self.refusal() {
+            Some(refusal) => format!("cannot read the database: {refusal}"),
+            None => "schema service cannot reach its database".into(),
+        }
+    }
+}
+
+/// The live catalog could not be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    #[error("cannot read the live catalog")]
+    Read(#[from] ReadError),
+    /// The current revision has no catalog to compare with.
+    #[error("revision {0} has no expected catalog")]
+    NotDescribed(String),
+}
+
+impl From<Error> for InspectError {
+    fn from(error: Error) -> Self {
+        ReadError::from(error).into()
+    }
+}
