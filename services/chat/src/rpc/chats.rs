@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     convert,
-    list::{ListKey, read_page},
+    list::{List, ListKey, read_page},
 };
 use crate::{
     error::Error,

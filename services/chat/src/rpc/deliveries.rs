@@ -15,7 +15,7 @@ use tonic::{Status, Streaming};
 
 use super::{
     convert,
-    list::{ListKey, read_page},
+    list::{List, ListKey, read_page},
 };
 use crate::{
     bots::{dispatcher::DeliveryDispatcher, worker},
