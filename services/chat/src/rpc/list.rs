@@ -8,7 +8,7 @@ use wire::page::{self, Page};
 use crate::{error::Error, validate};
 
 /// The key of a row in the order of its list, as a page token holds it.
-pub(super) trait ListKey {
+pub(super) trait ListKey: Sized {
     fn encode(&self) -> String;
 
     /// None where no key encodes to this text.
