@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::Reason;
-use database::{ErrorClass, Unavailable, classify};
+use database::{ErrorClass, PoolError, classify};
 use tonic::{Code, Status};
 use wire::{Problem, error_chain};
 
@@ -42,7 +42,7 @@ pub enum Error {
     #[error("the request stream failed: {}", .0.message())]
     Stream(#[source] Box<Status>),
     #[error("no connection to the database")]
-    Unavailable(#[from] Unavailable),
+    Unavailable(#[from] PoolError),
     #[error("query failed")]
     Database(#[from] diesel::result::Error),
 }
@@ -98,7 +98,7 @@ impl Error {
             Self::Ending => unavailable(Reason::ShuttingDown),
             Self::QueueFull => Problem::new(Code::ResourceExhausted, Reason::QueueFull, &message)
                 .retry_after(LIMIT_RETRY_DELAY),
-            Self::Unavailable(error) => {
+            Self::PoolError(error) => {
                 tracing::warn!(error = error_chain(&error), "no connection to the database");
                 let message = "the database cannot be reached; try again";
                 Problem::new(Code::Unavailable, Reason::DatabaseUnavailable, message)
