@@ -76,7 +76,7 @@ async fn a_database_of_the_orm_is_adopted_by_the_documented_statements(backend: 
 
     let refusal = server.upgrade("head").await.unwrap_err();
     assert_eq!((refusal.code(), reason(&refusal).as_str()), UNMANAGED);
-    assert!(refusal.message().contains("Stamp 0001"), "{}", refusal.message());
+    assert!(refusal.message().contains("\"schema stamp 0001\""), "{}", refusal.message());
     let refusal = stamp(&server, "0001", false).await.unwrap_err();
     assert_eq!((refusal.code(), reason(&refusal).as_str()), DIFFERS);
     for difference in &differences[1..] {
@@ -92,7 +92,7 @@ async fn a_database_of_the_orm_is_adopted_by_the_documented_statements(backend: 
     assert_eq!((refusal.code(), reason(&refusal).as_str()), DIFFERS);
     let words = refusal.message();
     assert!(words.contains("chats.last_message_at is missing"), "{words}");
-    assert!(words.contains("Stamp 0001, which it looks like"), "{words}");
+    assert!(words.contains("\"schema stamp 0001\", whose catalog it is"), "{words}");
 
     let state = stamp(&server, "0001", false).await.unwrap();
     assert_eq!((state.status(), state.revision.as_str()), (Status::Behind, "0001"));
