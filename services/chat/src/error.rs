@@ -98,7 +98,7 @@ impl Error {
             Self::Ending => unavailable(Reason::ShuttingDown),
             Self::QueueFull => Problem::new(Code::ResourceExhausted, Reason::QueueFull, &message)
                 .retry_after(LIMIT_RETRY_DELAY),
-            Self::PoolError(error) => {
+            Self::Unavailable(error) => {
                 tracing::warn!(error = error_chain(&error), "no connection to the database");
                 let message = "the database cannot be reached; try again";
                 Problem::new(Code::Unavailable, Reason::DatabaseUnavailable, message)
