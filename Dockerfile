@@ -1,4 +1,4 @@
-# Both services, an image each: docker build --target schema . (or chat).
+# Both services and the gate, an image each: docker build --target schema . (or chat, gate).
 # The caches of the first stage live in BuildKit: a change rebuilds our crates alone.
 
 FROM rust:1.95-slim-bookworm AS build
@@ -11,13 +11,13 @@ COPY migrations migrations
 COPY services services
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin schema --bin chat \
+    cargo build --release --locked --bin schema --bin chat --bin gate \
  && mkdir /out \
- && cp target/release/schema target/release/chat /out/
+ && cp target/release/schema target/release/chat target/release/gate /out/
 # A root file system with what the binaries load, and nothing that they do not: no shell, no package
 # manager. libc reads hosts and asks DNS by itself. /data is for a file of SQLite's.
 RUN mkdir -p /root-fs/etc/ssl/certs /root-fs/data \
- && ldd /out/schema /out/chat | grep -o '/[^ :]*\.so[^ ]*' | sort -u \
+ && ldd /out/schema /out/chat /out/gate | grep -o '/[^ :]*\.so[^ ]*' | sort -u \
   | xargs -I{} cp --dereference --parents {} /root-fs \
  && echo 'schemagate:x:10001:10001::/:/' > /root-fs/etc/passwd \
  && echo 'schemagate:x:10001:' > /root-fs/etc/group \
@@ -46,6 +46,15 @@ ENV SCHEMA_LISTEN=0.0.0.0:50051
 EXPOSE 50051
 HEALTHCHECK --interval=2s --timeout=1s --start-period=30s CMD ["schema", "health"]
 ENTRYPOINT ["schema"]
+CMD ["serve"]
+
+FROM service AS gate
+LABEL org.opencontainers.image.title="schemagate-gate" \
+      org.opencontainers.image.description="Wait for a schema, or gate any service: a sidecar and a reverse proxy"
+COPY --from=build /out/gate /usr/local/bin/gate
+ENV GATE_LISTEN=0.0.0.0:50053
+EXPOSE 50053
+ENTRYPOINT ["gate"]
 CMD ["serve"]
 
 FROM service AS chat
