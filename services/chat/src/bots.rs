@@ -2,9 +2,9 @@
 //!
 //! # Why no message is skipped, and none is answered twice
 //!
-//! *Fan-out.* Whoever sees a position sees every smaller one (see `messages.rs`), so one cursor for
-//! all messages suffices: [`fanout`] reads after it, makes a delivery for each message and bot, and
-//! moves it, in one transaction. It runs beside sending and never delays it.
+//! *Fan-out.* A transaction that sees a position sees every smaller one (see `messages.rs`), so one
+//! cursor for all messages suffices: [`fanout`] reads after it, makes a delivery for each message and
+//! bot, and moves it, in one transaction. It runs beside sending and never delays it.
 //!
 //! *Leasing.* A delivery belongs to one worker at a time, by a lease on the database's clock. Each
 //! lease increments the delivery's attempt, and an answer counts only for the attempt that it

@@ -9,7 +9,7 @@
 //! *PostgreSQL.* A trigger on the table (migration 0004) takes a lock before each insert and holds
 //! it until the commit, and the position is taken under that lock. So the next writer takes its
 //! first position after the previous writer committed. PostgreSQL releases a transaction's locks
-//! after it has become visible to new snapshots; hence whoever sees position p sees every smaller
+//! after it has become visible to new snapshots; hence a snapshot with position p has every smaller
 //! position that will ever exist. The lock belongs to the table, so it holds for every writer:
 //! replica, script or migration.
 //!

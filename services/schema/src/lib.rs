@@ -19,5 +19,6 @@ mod rpc;
 mod serve;
 mod state;
 mod store;
+mod syntax;
 
 pub use serve::{Config, Error, STEP_GRACE, serve};

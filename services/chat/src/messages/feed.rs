@@ -166,7 +166,7 @@ impl State {
         for message in messages {
             self.head = Some(message.position);
             let message = Arc::new(message);
-            // Sending fails without receivers, which is no fault.
+            // Sending fails without receivers, which is not a fault.
             if let Some(chat) = self.chats.get(&message.chat_id) {
                 let _ = chat.send(Arc::clone(&message));
             }

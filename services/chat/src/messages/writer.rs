@@ -1,7 +1,7 @@
 //! The writer: one task that stores queued messages, many in a transaction.
 //!
 //! A single message is stored without delay; messages that arrive meanwhile go together into the
-//! next transaction. There is no timer. A caller is answered after the commit of its message.
+//! next transaction. No timer is involved. A caller is answered after the commit of its message.
 
 use std::{
     sync::Arc,

@@ -280,7 +280,7 @@ async fn a_burst_of_commits_is_merged_into_few_wake_ups(backend: Backend) {
 
 #[apply(both!)]
 async fn a_schedule_of_a_killed_replica_is_sent_by_another(backend: Backend) {
-    // Less than a poll takes on average, and more than a busy machine.
+    // Well below the second between two polls.
     const MAX_DELAY: Duration = Duration::from_millis(400);
     const MAX_TRIES: usize = 5;
     let nats = Nats::start().await;

@@ -6,7 +6,7 @@ use squawk_syntax::{
     ast::{self, AstNode as _},
 };
 
-use crate::plan::name_of;
+use crate::syntax::name_of;
 
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum StatementMode {

@@ -6,7 +6,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 /// The database could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// There is no connection.
+    /// A connection could not be opened.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     /// A query failed.

@@ -35,7 +35,6 @@ use crate::{observer::Observer, store::History};
 
 pub use error::PlanError;
 pub use losses::Loss;
-pub use sql::name_of;
 use steps::broken;
 pub use steps::{breaking_changes, broken_names, steps};
 

@@ -4,31 +4,13 @@
 //! here: what drops, alters, deletes and copies is written alike, and the parser goes on behind
 //! what it does not know.
 
-use ::sql::{Dialect, Name, quote};
+use ::sql::{Dialect, quote};
 use squawk_syntax::{
-    SourceFile, SyntaxNode,
-    ast::{self, AstNode},
+    SourceFile,
+    ast::{self, AstNode as _},
 };
 
-/// The name that a node holds.
-pub fn name_of(node: Option<impl AstNode>) -> Option<Name> {
-    node?.syntax().descendants().find_map(|node| {
-        let (qualifier, name) = match ast::PathRef::cast(node.clone()) {
-            Some(path) => (path.qualifier(), path.segment()?.text()),
-            None => {
-                let path = ast::Path::cast(node)?;
-                (path.qualifier(), path.segment()?.text())
-            }
-        };
-        let schema = qualifier.and_then(|schema| Some(schema.segment()?.text()));
-        Some(Name { schema, name })
-    })
-}
-
-/// The text of a node, without what stands around it.
-pub fn text(node: &SyntaxNode) -> String {
-    node.text().to_string().trim().to_owned()
-}
+pub use crate::syntax::{name_of, text};
 
 /// A statement of a body.
 pub struct Statement {
