@@ -15,11 +15,7 @@ use transport::{ListenerTls, announce, bind};
 const MAX_STALENESS: Duration = Duration::from_secs(60 * 60);
 const NOTICE: Duration = Duration::from_secs(5);
 
-mod listen {
-    #![expect(dead_code, reason = "metrics are served on the same address")]
-    cli::listen_args!("GATE", "127.0.0.1:50053");
-}
-pub use listen::ListenArgs;
+cli::listen_args!("GATE", "127.0.0.1:50053");
 cli::client_args!(SchemaClientArgs, "schema", "SCHEMA", "schema-", "http://127.0.0.1:50051");
 
 #[derive(Clone, Debug, Args)]

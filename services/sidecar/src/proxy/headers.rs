@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri, Version,
-    header::{CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{
+        CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    },
 };
 use transport::Peer;
 
@@ -29,8 +31,12 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 
 /// Removes the headers of the connection, and those that `Connection` names.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> =
-        headers.get_all(CONNECTION).iter().flat_map(options).filter_map(|name| name.parse().ok()).collect();
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(options)
+        .filter_map(|name| name.parse().ok())
+        .collect();
     // Without it a gRPC server refuses the call.
     let takes_trailers = headers.get_all(TE).iter().flat_map(options).any(is_trailers);
     for name in named.iter().chain(&HOP_BY_HOP) {

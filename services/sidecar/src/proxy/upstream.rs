@@ -123,7 +123,8 @@ impl UpstreamClient {
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(Scheme::HTTP);
         parts.authority = Some(self.upstream.authority.clone());
-        parts.path_and_query = Some(path.cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
+        parts.path_and_query =
+            Some(path.cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
         // All three parts are there, so that this cannot fail.
         Uri::from_parts(parts).unwrap_or_default()
     }

@@ -183,7 +183,7 @@ async fn a_drain_finishes_requests_and_ends_streams(backend: Backend) {
     assert_eq!(events.frame().await.unwrap().unwrap().into_data().unwrap(), "data: 1\n\n");
     let mut socket = upgrade(address).await;
 
-    gate.ask_to_end();
+    gate.send_sigterm();
     // Within the notice requests pass; a probe that has read it ends the notice.
     assert_eq!(get(address, "/work").await.status, 200);
     until_refused(admin, "/readyz", "SHUTTING_DOWN").await;

@@ -55,7 +55,7 @@ async fn a_shutdown_is_seen_by_a_probe_before_it_goes_on(backend: Backend) {
     let world = World::at_head(backend).await;
     let (mut gate, address) = world.serve(&["--notice", "20s"]).await;
     until_ok(address, "/readyz").await;
-    gate.ask_to_end();
+    gate.send_sigterm();
     // The notice would last longer than this test may.
     until_refused(address, "/readyz", "SHUTTING_DOWN").await;
     assert!(gate.ended().await.success());

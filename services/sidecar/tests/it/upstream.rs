@@ -60,8 +60,7 @@ async fn answer(mut request: Request<AxumBody>) -> Response<Body> {
             let first = tokio_stream::once(Ok::<_, Infallible>(Bytes::from("data: 1\n\n")));
             let stream = first.chain(tokio_stream::pending());
             let stream = stream.map(|chunk| chunk.map(http_body::Frame::data));
-            let mut response =
-                Response::new(Body::new(http_body_util::StreamBody::new(stream)));
+            let mut response = Response::new(Body::new(http_body_util::StreamBody::new(stream)));
             let content_type = "text/event-stream".parse().unwrap();
             response.headers_mut().insert(header::CONTENT_TYPE, content_type);
             response

@@ -1,6 +1,6 @@
 //! `gate wait` and `schema wait`.
 
-use testing::{Backend, CallersFile, Process, apply, both, eventually};
+use testing::{AccessFile, Backend, Process, apply, both, eventually};
 
 use crate::world::{GATE, World, binary};
 
@@ -57,13 +57,14 @@ async fn it_outlives_a_restart_of_the_schema_service(backend: Backend) {
 async fn it_exits_with_3_when_the_time_is_over() {
     let mut waiting = wait(GATE, "http://127.0.0.1:1", &["--timeout", "300ms"]);
     assert_eq!(waiting.ended().await.code(), Some(3));
-    until_printed(&waiting, "timed out after 300ms: the schema service at http://127.0.0.1:1").await;
+    until_printed(&waiting, "timed out after 300ms: the schema service at http://127.0.0.1:1")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_does_not_wait_for_a_token_to_become_valid() {
     let database = Backend::Sqlite.empty().await;
-    let callers = CallersFile::of(&[("deployer", "operator")]);
+    let callers = AccessFile::of(&[("deployer", "operator")]);
     let file = callers.path().display().to_string();
     let env = [("DATABASE_URL", database.url()), ("SCHEMA_ACCESS_FILE", &file)];
     let mut schema = Process::start(binary("schema"), &["serve"], &env);
