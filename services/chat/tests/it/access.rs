@@ -7,7 +7,7 @@ use api::chat::v1::{
     work_request::{Attend, Request as Asked},
 };
 use testing::{
-    Backend, AccessFile, DEADLINE, Process, apply, as_caller, both, call, channel, eventually,
+    AccessFile, Backend, DEADLINE, Process, apply, as_caller, both, call, channel, eventually,
     info, reason,
 };
 use tokio::time::timeout;
