@@ -33,7 +33,8 @@ Exit status:
   0  success
   1  refused or failed, or the schema service cannot be reached
   2  invalid command line
-  3  current --check: the schema is not at head; verify: something is missing or degraded
+  3  current --check: the schema is not at head; wait: it was not in time;
+     verify: something is missing or degraded
 
 Results go to standard output; notes, progress bars and errors go to standard error.
 With --json every result and every error is one JSON object on a line, in ProtoJSON.";

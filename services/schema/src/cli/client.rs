@@ -35,6 +35,9 @@ pub enum ClientCommand {
     Log(Call<log::LogArgs>),
     /// Follow the state of the schema, one line for each change.
     Watch(Call<watch::WatchArgs>),
+    /// Wait until the schema is at head, or holds a revision: exit with 0. Why it waits goes to
+    /// standard error.
+    Wait(Call<cli::WaitArgs>),
 }
 
 impl ClientCommand {
@@ -50,6 +53,7 @@ impl ClientCommand {
             Self::Repair(call) => call.run(record::repair).await,
             Self::Log(call) => call.run(log::run).await,
             Self::Watch(call) => call.run(watch::run).await,
+            Self::Wait(call) => call.wait().await,
         }
     }
 }
@@ -77,5 +81,15 @@ impl<A: Args> Call<A> {
             command(self.args, SchemaServiceClient::new(connection), output).await
         };
         run.await.unwrap_or_else(|failure| advice::report(&failure, output))
+    }
+}
+
+impl Call<cli::WaitArgs> {
+    /// Connects by itself, as often as it takes.
+    async fn wait(self) -> ExitCode {
+        let Self { args, service, output } = self;
+        let connect = async || service.connect().await;
+        let waited = cli::wait(&args, &service.url, output, connect).await;
+        waited.unwrap_or_else(|failure| advice::report(&failure, output))
     }
 }
