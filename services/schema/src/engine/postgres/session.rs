@@ -94,7 +94,8 @@ impl Session for PostgresSession {
         progress: ReportProgress<'_>,
     ) -> Result<(), EngineError> {
         self.check(step)?;
-        let is_concurrent = statement.leading_words(Dialect::Postgres).iter().any(|word| word == "CONCURRENTLY");
+        let is_concurrent =
+            statement.leading_words(Dialect::Postgres).iter().any(|word| word == "CONCURRENTLY");
         let lock_timeout = if is_concurrent { 0 } else { milliseconds(step.lock_timeout) };
         let settings =
             format!("RESET ALL; SET statement_timeout = 0; SET lock_timeout = {lock_timeout}");
