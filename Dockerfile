@@ -1,9 +1,9 @@
-# Both services, an image each: docker build --target schema . (or chat).
-# The caches of the first stage live in BuildKit: a change rebuilds our crates alone.
+# An image for each service: docker build --target schema . (or chat).
+# BuildKit caches dependencies between builds: a change rebuilds the workspace's crates only.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
-# Line tables make the binaries five times as large; the names of functions stay.
+# Line tables make the binaries five times as large; function names are kept.
 ENV CARGO_PROFILE_RELEASE_STRIP=debuginfo
 COPY Cargo.toml Cargo.lock build.rs ./
 COPY proto proto
@@ -14,8 +14,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --bin schema --bin chat \
  && mkdir /out \
  && cp target/release/schema target/release/chat /out/
-# A root file system with what the binaries load, and nothing that they do not: no shell, no package
-# manager. libc reads hosts and asks DNS by itself. /data is for a file of SQLite's.
+# A root file system with the libraries that the binaries load: no shell, no package manager. libc resolves
+# names with nsswitch.conf. /data is for an SQLite file.
 RUN mkdir -p /root-fs/etc/ssl/certs /root-fs/data \
  && ldd /out/schema /out/chat | grep -o '/[^ :]*\.so[^ ]*' | sort -u \
   | xargs -I{} cp --dereference --parents {} /root-fs \
@@ -24,7 +24,7 @@ RUN mkdir -p /root-fs/etc/ssl/certs /root-fs/data \
  && echo 'hosts: files dns' > /root-fs/etc/nsswitch.conf \
  && chown 10001:10001 /root-fs/data
 
-# The authorities that the world trusts, for https and tls URLs outside of a company's own.
+# Public certificate authorities, for https and tls URLs.
 FROM debian:bookworm-slim AS authorities
 RUN [ -e /etc/ssl/certs/ca-certificates.crt ] \
  || { apt-get update && apt-get install --yes --no-install-recommends ca-certificates; }
@@ -32,7 +32,7 @@ RUN [ -e /etc/ssl/certs/ca-certificates.crt ] \
 FROM scratch AS service
 COPY --from=build /root-fs /
 COPY --from=authorities /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-# Fixed, so that volumes and policies can name it.
+# A fixed id, so that volumes and policies can name it.
 USER 10001:10001
 ENV LOG_FORMAT=json PATH=/usr/local/bin
 STOPSIGNAL SIGTERM
@@ -50,7 +50,7 @@ CMD ["serve"]
 
 FROM service AS chat
 LABEL org.opencontainers.image.title="schemagate-chat" \
-      org.opencontainers.image.description="The chat service, refused its traffic until the schema is at head"
+      org.opencontainers.image.description="The chat service: serves calls while the schema is at head"
 COPY --from=build /out/chat /usr/local/bin/chat
 ENV CHAT_LISTEN=0.0.0.0:50052
 EXPOSE 50052

@@ -1,13 +1,13 @@
--- The roles of the chats' database on PostgreSQL, with no more than each needs. For a superuser, in that
--- database; again at any time, for it changes only what is otherwise:
+-- Creates the roles of the chat database on PostgreSQL, with the least privileges. Run it as a superuser in that
+-- database; you can run it again at any time:
 --
 --   psql -v ON_ERROR_STOP=1 -1 -f docs/roles.sql postgres://postgres@host/chat
 --
---   schemagate_owner  the schema service's: it owns the schema, and so may move it
---   schemagate_chat   the chat service's: it reads and writes the rows of the tables that migrations
---                     make, and owns nothing
+--   schemagate_owner  for the schema service: owns the schema, so it can migrate it
+--   schemagate_chat   for the chat service: reads and writes the rows of the tables that migrations
+--                     create, and owns nothing
 --
--- Neither can log in before it is given a password, \password schemagate_owner, or another way in.
+-- Neither can log in until you set a password (\password schemagate_owner) or another authentication method.
 
 do $$
 begin
@@ -19,12 +19,12 @@ begin
   end if;
 end $$;
 
--- The server's messages reach these services' logs in English, whatever language the server speaks. No
--- service decides by them: SQLSTATE codes are for that.
+-- PostgreSQL's messages reach the services' logs in English, whatever the server's language. The services decide by
+-- SQLSTATE codes, not by messages.
 alter role schemagate_owner set lc_messages = 'C';
 alter role schemagate_chat set lc_messages = 'C';
 
--- Nobody else is here: not to connect, nor with temporary tables, nor (before PostgreSQL 15) with tables.
+-- No other role may connect, create temporary tables or (before PostgreSQL 15) create tables.
 do $$
 begin
   execute format('revoke all on database %I from public', current_database());
@@ -34,7 +34,7 @@ revoke all on schema public from public;
 grant usage, create on schema public to schemagate_owner;
 grant usage on schema public to schemagate_chat;
 
--- What is there already changes hands.
+-- Existing objects get the new owner.
 do $$
 declare
   statement text;
@@ -53,8 +53,8 @@ begin
   end loop;
 end $$;
 
--- Rows, of what is there and of what migrations will make. The schema service takes this away again from
--- the tables of its own bookkeeping, which chat may read and not write.
+-- Rows of existing tables and of those that migrations will create. The schema service revokes the write
+-- privileges on its bookkeeping tables, which chat may only read.
 grant select, insert, update, delete on all tables in schema public to schemagate_chat;
 grant usage, select on all sequences in schema public to schemagate_chat;
 alter default privileges for role schemagate_owner in schema public

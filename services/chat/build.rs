@@ -1,4 +1,4 @@
-//! Tells the crate the newest revision of `migrations/`, which its models were written beside.
+//! Sets BUILT_WITH, the newest revision of `migrations/`.
 
 use std::{error::Error, path::Path};
 
@@ -7,7 +7,7 @@ const MIGRATIONS: &str = "../../migrations";
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={MIGRATIONS}");
     let [postgres, _] = revisions::read_both(Path::new(MIGRATIONS))?;
-    let newest = postgres.last().ok_or("there is no migration to be built with")?;
+    let newest = postgres.last().ok_or("no migrations found")?;
     println!("cargo::rustc-env=BUILT_WITH={}", newest.id);
     Ok(())
 }

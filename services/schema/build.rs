@@ -1,5 +1,5 @@
-//! Reads `migrations/` by the rules of the `revisions` crate, and embeds what it holds. A
-//! directory that breaks a rule stops the build, with an error that names the file.
+//! Reads `migrations/` by the rules of the `revisions` crate, and compiles its revisions in. A
+//! directory that breaks a rule stops the build with an error that names the file.
 
 use std::{env, fmt::Write as _, fs, path::Path, path::PathBuf, process::ExitCode};
 

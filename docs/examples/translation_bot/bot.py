@@ -1,7 +1,7 @@
-"""A bot that translates what is said, with a model behind an OpenAI-compatible endpoint.
+"""A bot that translates messages with a model behind an OpenAI-compatible endpoint.
 
-It attends to the type "translation"; each bot of that type has its language in its config, such as
-{"language": "de"}, and each chat may have another one in its assignment.
+It works for the bot type "translation". The config of each bot of that type names its language, such as
+{"language": "de"}; the assignment to a chat may name another one.
 """
 import json
 import os
@@ -19,12 +19,12 @@ HERE = Path(__file__).resolve().parent
 GENERATED = HERE / "generated"
 PROTO = HERE.parents[2] / "proto"
 CONCURRENCY = 4
-TIMEOUT = 20  # Seconds, below the lease of the deliveries: 30.
-LONGEST_PAUSE = 8
+TIMEOUT = 20  # Seconds; less than the lease of a delivery, 30.
+MAX_DELAY = 8
 
 
-def generated():
-    """The contract as Python, made from proto/ where it is missing."""
+def load_contract():
+    """Imports the contract's code; generates it from proto/ if it is missing."""
     if not (GENERATED / "chat").exists():
         GENERATED.mkdir(exist_ok=True)
         files = ["chat/v1/bot_service.proto", "chat/v1/chat_service.proto"]
@@ -36,7 +36,7 @@ def generated():
     return bot_service_pb2, bot_service_pb2_grpc
 
 
-wire, rpc = generated()
+wire, rpc = load_contract()
 
 
 def translate(text, language):
@@ -48,8 +48,8 @@ def translate(text, language):
             "model": os.environ.get("OPENAI_MODEL", "gpt-4o-mini"),
             "messages": [
                 {"role": "system",
-                 "content": f"Translate what the user says to the language '{language}'. "
-                            "Answer with the translation alone."},
+                 "content": f"Translate the user's message to the language '{language}'. "
+                            "Answer with the translation only."},
                 {"role": "user", "content": text},
             ]}).encode())
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
@@ -57,21 +57,21 @@ def translate(text, language):
 
 
 def answer(delivery):
-    """What is said to one delivery. What goes wrong is tried again by the server, later."""
-    answered = wire.WorkRequest.Answer(delivery_id=delivery.delivery_id)
+    """Translates one delivery. The server tries a failed delivery again later."""
+    result = wire.WorkRequest.Answer(delivery_id=delivery.delivery_id)
     try:
         language = dict(delivery.config).get("language")
         if not isinstance(language, str):
             raise ValueError('no "language" in the bot\'s config, such as {"language": "de"}')
-        answered.reply = translate(delivery.message.body, language)
-    except Exception as error:  # Whatever it is, the delivery is to be told of it.
-        answered.error = f"{type(error).__name__}: {error}"
-    print(delivery.message.id, answered.error or "translated", flush=True)
-    return wire.WorkRequest(answer=answered)
+        result.reply = translate(delivery.message.body, language)
+    except Exception as error:  # Any failure is reported for its delivery.
+        result.error = f"{type(error).__name__}: {error}"
+    print(delivery.message.id, result.error or "translated", flush=True)
+    return wire.WorkRequest(answer=result)
 
 
 def connect():
-    """Over TLS where it is said whom to trust, and with a token where there is one."""
+    """Opens a channel, with TLS if CHAT_TLS_CA is set."""
     address = os.environ.get("CHAT_ADDRESS", "127.0.0.1:50052")
     if authority := os.environ.get("CHAT_TLS_CA"):
         return grpc.secure_channel(
@@ -79,30 +79,30 @@ def connect():
     return grpc.insecure_channel(address)
 
 
-def who():
+def credentials():
     token = os.environ.get("CHAT_TOKEN")
     return [("authorization", f"Bearer {token}")] if token else []
 
 
 def attend(channel, workers):
     """Answers until the stream ends."""
-    says = queue.SimpleQueue()
-    says.put(wire.WorkRequest(attend=wire.WorkRequest.Attend(
+    requests = queue.SimpleQueue()
+    requests.put(wire.WorkRequest(attend=wire.WorkRequest.Attend(
         type="translation", concurrency=CONCURRENCY)))
-    # Ends with None: else the thread that sends would wait for ever.
-    told = rpc.BotServiceStub(channel).Work(iter(says.get, None), metadata=who())
+    # None ends the sending thread.
+    deliveries = rpc.BotServiceStub(channel).Work(iter(requests.get, None), metadata=credentials())
     try:
-        for delivery in told:
-            workers.submit(lambda delivery=delivery: says.put(answer(delivery)))
+        for delivery in deliveries:
+            workers.submit(lambda delivery=delivery: requests.put(answer(delivery)))
     finally:
-        says.put(None)
+        requests.put(None)
 
 
 def main():
     for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"):
         if not os.environ.get(name):
             sys.exit(f"translation_bot: {name} is not set")
-    pause = 0.25
+    delay = 0.25
     with ThreadPoolExecutor(CONCURRENCY) as workers:
         while True:
             started = time.monotonic()
@@ -111,8 +111,8 @@ def main():
                     attend(channel, workers)
             except grpc.RpcError as error:
                 print("translation_bot:", error.code().name, error.details(), flush=True)
-            pause = 0.25 if time.monotonic() - started > 60 else min(pause * 2, LONGEST_PAUSE)
-            time.sleep(pause)
+            delay = 0.25 if time.monotonic() - started > 60 else min(delay * 2, MAX_DELAY)
+            time.sleep(delay)
 
 
 if __name__ == "__main__":

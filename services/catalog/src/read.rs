@@ -7,11 +7,11 @@ use diesel::{
     sql_types::{Bool, Nullable, Text},
 };
 use diesel_async::RunQueryDsl as _;
-use sql::Dialect;
+use sql::{Dialect, TokenKind, tokens};
 
 use crate::{
     model::{Catalog, Column, Index, Table},
-    spelling::{condition, default, fold, parenthesised, quoted, texts, type_},
+    spelling::{condition, default, fold, from_parenthesis, parenthesised_len, texts, type_},
 };
 
 #[derive(QueryableByName)]
@@ -64,10 +64,10 @@ impl Catalog {
                 self.enums.insert(row.relation, texts(&row.definition).unwrap_or_default());
             }
             "function" => {
-                self.functions.insert(fold(&row.relation), fold(&row.definition));
+                self.functions.insert(fold(dialect, &row.relation), fold(dialect, &row.definition));
             }
             "view" => {
-                let query = fold(&row.definition);
+                let query = fold(dialect, &row.definition);
                 self.views.insert(row.relation, query.trim_end_matches(';').into());
             }
             _ => self.tables.entry(row.relation.clone()).or_default().add_row(dialect, row),
@@ -90,17 +90,19 @@ impl Table {
                 self.columns.insert(row.name, Column { type_, not_null: row.flag, default });
             }
             "constraint" => {
-                let constraint = fold(&row.definition);
+                let constraint = fold(dialect, &row.definition);
                 let constraint = constraint.trim_end_matches(" not valid").into();
                 self.constraints.insert(constraint, row.flag);
             }
             "trigger" => {
-                self.triggers.insert(row.name, fold(&row.definition));
+                self.triggers.insert(row.name, fold(dialect, &row.definition));
             }
             kind => {
-                let definition = match row.detail.as_deref().and_then(covered) {
-                    Some(covered) => condition(covered),
-                    None => condition(row.definition.trim_start_matches("btree ")),
+                // The text of a CREATE INDEX of SQLite, from the columns on.
+                let covered = row.detail.as_deref().and_then(|sql| from_parenthesis(dialect, sql));
+                let definition = match covered {
+                    Some(covered) => condition(dialect, covered),
+                    None => condition(dialect, row.definition.trim_start_matches("btree ")),
                 };
                 let unique = kind == "unique index";
                 self.indexes.insert(row.name, Index { definition, unique, valid: row.flag });
@@ -109,37 +111,20 @@ impl Table {
     }
 }
 
-/// What a CREATE INDEX of SQLite covers: from its first parenthesis on.
-fn covered(create_index: &str) -> Option<&str> {
-    let mut at = 0;
-    while let Some(c) = create_index[at..].chars().next() {
-        at += match c {
-            '(' => return Some(&create_index[at..]),
-            '\'' | '"' | '`' => quoted(&create_index[at..], c),
-            _ => c.len_utf8(),
-        };
-    }
-    None
-}
-
 /// The checks in a CREATE TABLE of SQLite, which no pragma reports.
 fn checks(create_table: &str) -> Vec<String> {
-    let sql = fold(create_table);
-    let (mut found, mut at) = (Vec::new(), 0);
-    while let Some(c) = sql[at..].chars().next() {
-        let rest = &sql[at..];
-        let body = rest.strip_prefix("check").map(str::trim_start);
-        at += match (c, body) {
-            ('\'' | '"', _) => quoted(rest, c),
-            ('c', Some(body)) if body.starts_with('(') && sql[..at].ends_with([' ', ')']) => {
-                let condition = &body[..parenthesised(body)];
-                found.push(format!("check {condition}"));
-                rest.len() - body.len() + condition.len()
-            }
-            _ => c.len_utf8(),
-        };
-    }
-    found
+    let tokens: Vec<_> = tokens(Dialect::Sqlite, create_table)
+        .filter(|token| !matches!(token.kind, TokenKind::Whitespace | TokenKind::Comment))
+        .collect();
+    let conditions = tokens.windows(2).filter_map(|pair| {
+        let is_check = pair[0].is_word("CHECK") && pair[1].text == "(";
+        is_check.then(|| &create_table[pair[1].offset..])
+    });
+    let check = |condition: &str| {
+        let condition = &condition[..parenthesised_len(Dialect::Sqlite, condition)];
+        format!("check {}", fold(Dialect::Sqlite, condition))
+    };
+    conditions.map(check).collect()
 }
 
 #[cfg(test)]
@@ -151,12 +136,5 @@ mod tests {
         let sql = "CREATE TABLE t (a INT CHECK(a > 0), -- check (no)
             b TEXT DEFAULT 'check (no)' CONSTRAINT c CHECK ( b <> ')' ), recheck (x))";
         assert_eq!(checks(sql), ["check (a > 0)", "check (b <> ')')"]);
-    }
-
-    #[test]
-    fn an_index_covers_its_text_from_the_first_parenthesis() {
-        let sql = "CREATE INDEX \"ix (a)\" ON t (lower(b)) WHERE b > 1";
-        assert_eq!(covered(sql), Some("(lower(b)) WHERE b > 1"));
-        assert_eq!(covered("CREATE INDEX broken"), None);
     }
 }

@@ -17,7 +17,7 @@ use sql::Dialect;
 
 use crate::{
     model::{Catalog, Column, Index, Table},
-    spelling::{literals, name, quoted, texts},
+    spelling::{literals, name, take_name, texts},
 };
 
 /// A line that cannot be read.
@@ -189,17 +189,6 @@ impl Column {
 
 fn without<'a>(text: &'a str, word: &str) -> (bool, &'a str) {
     text.strip_prefix(word).map_or((false, text), |rest| (true, rest))
-}
-
-/// The name that begins `text`, as [`name`] wrote it, and what follows.
-fn take_name(text: &str) -> Option<(String, &str)> {
-    if text.starts_with('"') {
-        let len = quoted(text, '"');
-        let inner = text[..len].get(1..)?.strip_suffix('"')?;
-        return Some((inner.replace("\"\"", "\""), &text[len..]));
-    }
-    let (found, rest) = text.split_at(text.find([' ', '.']).unwrap_or(text.len()));
-    (!found.is_empty()).then(|| (found.to_owned(), rest))
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
-//! Who may do what: every method that this service has, and the roles that may call it.
+//! The roles that may call each method.
 
 use access::{Policy, Role, Rule, shared};
 use api::Reason;
 use tonic::Code;
 use wire::Problem;
 
-/// Everybody who is known.
+/// Every caller of the access file.
 const ANY: &[Role] = &["reader", "bot", "service"];
-/// Looks and listens.
+/// Reads and subscribes.
 const READER: &[Role] = &["reader", "service"];
-/// Runs the bots of one type, and sees of chats what they are handed.
+/// Runs the bots of one type, and sees the deliveries to them.
 const BOT: &[Role] = &["bot", "service"];
-/// A backend: does everything.
+/// A backend: may call everything.
 const SERVICE: &[Role] = &["service"];
 
 /// The roles of the chat service.
@@ -30,7 +30,7 @@ fn rule(path: &str) -> Option<Rule> {
         | "BotService/ListParkedDeliveries"
         | "ScheduleService/GetSchedule"
         | "ScheduleService/ListSchedules" => READER,
-        // Of its own type: the worker's stream sees to that.
+        // The worker's stream checks the type.
         "BotService/Work" => BOT,
         "ChatService/CreateChat"
         | "ChatService/UpdateChat"
@@ -47,7 +47,7 @@ fn rule(path: &str) -> Option<Rule> {
         | "ScheduleService/UpdateSchedule"
         | "ScheduleService/DeleteSchedule"
         | "ScheduleService/RunSchedule" => SERVICE,
-        // It tells where the schema is and which proof fails: more than health does.
+        // Its response says more than health: the revision, and which proof fails.
         _ if path == "/gate.v1.ReadinessService/Readiness" => ANY,
         _ => return shared(path, ANY),
     }))
@@ -86,11 +86,11 @@ mod tests {
     }
 
     #[test]
-    fn every_method_has_its_rule_and_nothing_else_does() {
+    fn every_method_has_a_rule_and_no_other_path_has() {
         let paths = method_paths(&["chat.v1", "gate.v1"]);
         assert!(paths.contains(&"/chat.v1.ChatService/SendMessage".to_owned()), "{paths:?}");
         for path in paths {
-            assert!(rule(&path).is_some(), "{path} has no rule: say who may call it");
+            assert!(rule(&path).is_some(), "{path} has no rule");
         }
         for other in ["/schema.v1.SchemaService/Current", "/chat.v1.ChatService/", "/chat.v1.", ""]
         {

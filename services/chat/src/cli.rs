@@ -1,7 +1,7 @@
-//! The command line: flags and environment, read and checked before anything binds.
+//! The command line.
 
-mod asking;
 mod chats;
+mod client_args;
 mod import;
 mod ready;
 mod send;
@@ -19,75 +19,74 @@ use gate::Mode;
 
 use crate::{
     BusUrl, Config, Limits,
-    serve::{MAX_STALENESS, NOTICE},
+    serve::{MAX_STALENESS, SHUTDOWN_NOTICE},
 };
 
-pub use asking::{Asking, ChatClientArgs};
 pub use chats::{CreateArgs, ListArgs};
+pub use client_args::{ChatClientArgs, ClientArgs};
 pub use import::ImportArgs;
 pub use send::SendArgs;
 pub use tail::TailArgs;
 
 const EXIT_STATUS: &str = "\
 Exit status:
-  0  done
-  1  refused, failed, or the chat service cannot be reached; import: some lines were refused
-  2  a command line that cannot be read
+  0  success
+  1  the call was refused or failed, or the chat service cannot be reached; import: lines were refused
+  2  invalid command line
   3  ready: the gate is closed
 
-Results go to standard output; errors to standard error. With --json a result is one JSON object on
-a line, in protobuf's own form, errors too.";
+Results are written to standard output, errors to standard error. With --json, each result and each
+error is one JSON object on a line, in protobuf's JSON mapping.";
 
-/// Chats, behind a gate: they are served while the database's schema is the one that this build
-/// needs, and refused with the reason while it is not.
+/// Serve chats behind a gate, or call a chat service
+///
+/// The gate is open while the database's schema is one that this build can run on. While it is closed,
+/// calls are refused with the reason.
 #[derive(Debug, Parser)]
 #[command(name = "chat", version, after_help = EXIT_STATUS)]
 pub struct Cli {
-    /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// Logs.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
 }
 
-/// What the binary does.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Answers chat.v1 from one database, once its schema service says that it is ready.
+    /// Serve chat.v1 on one database, behind the gate
     Serve(ServeArgs),
-    /// Asks the service that listens here whether it serves: exits 0 where it does, else 1.
+    /// Check the health of the service on this machine: exit 0 if it is SERVING, else 1
     Health {
-        /// Where the service listens.
         #[command(flatten)]
-        here: ListenArgs,
-        /// What to ask about.
+        listen: ListenArgs,
         #[command(flatten)]
-        asked: HealthArgs,
+        health: HealthArgs,
     },
-    /// Makes a token for a caller, and prints it once: on standard output the token, on standard
-    /// error the entry that lets it in.
+    /// Create a token for a caller
+    ///
+    /// Prints the token on standard output, once, and the caller's entry for the access file on
+    /// standard error.
     Token(TokenArgs),
-    /// Asks a service, wherever it is.
     #[command(flatten)]
-    Ask(Ask),
+    Client(ClientCommand),
 }
 
-/// What is asked of a service that runs.
+/// A command that calls a running service.
 #[derive(Debug, Subcommand)]
-pub enum Ask {
-    /// Says whether the gate lets calls pass, and why: each proof with what was seen. Exits 0 where
-    /// it is open, 3 where it is closed.
-    Ready(Asking),
-    /// The chats, the one with the newest message first.
+pub enum ClientCommand {
+    /// Show whether the gate is open, and each proof with its evidence: exit 0 if open, 3 if closed
+    Ready(ClientArgs),
+    /// List chats, the chat with the newest message first
     List(ListArgs),
-    /// Makes a chat.
+    /// Create a chat
     Create(CreateArgs),
-    /// Sends a message to a chat.
+    /// Send a message to a chat
     Send(SendArgs),
-    /// Follows a chat, or all of them: each message once, in order, also when the service restarts.
+    /// Print the messages of a chat, or of all chats, as they arrive
+    ///
+    /// Each message is printed once and in order, also when the service restarts.
     Tail(TailArgs),
-    /// Creates or updates chats from a file of JSON lines.
+    /// Create or update chats from a file of JSON lines
     Import(ImportArgs),
 }
 
@@ -95,46 +94,36 @@ cli::listen_args!("CHAT", "127.0.0.1:50052");
 cli::access_args!("CHAT");
 cli::client_args!(SchemaClientArgs, "schema", "SCHEMA", "schema-", "http://127.0.0.1:50051");
 
-/// How to serve.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
-    /// Which database.
     #[command(flatten)]
     pub database: DatabaseArgs,
-    /// Where to listen.
     #[command(flatten)]
-    pub here: ListenArgs,
-    /// Who may call.
+    pub listen: ListenArgs,
     #[command(flatten)]
     pub access: AccessArgs,
-    /// The listener for Prometheus.
     #[command(flatten)]
     pub metrics: MetricsArgs,
-    /// The schema service of the same database.
     #[command(flatten)]
     pub schema: SchemaClientArgs,
-    /// What of the schema opens the gate. Once open, revisions that are merely pending close
-    /// neither.
-    #[arg(long, env = "CHAT_GATE", default_value = "head", value_parser = mode())]
+    /// Revision at which the gate opens. An open gate stays open while revisions are pending
+    #[arg(long, env = "CHAT_GATE", value_name = "MODE", default_value = "head", value_parser = mode())]
     pub gate: Mode,
-    /// How long an open gate stays open while the schema service does not answer. Long: a blink
-    /// of one service must not take down every replica of another.
-    #[arg(long, env = "CHAT_MAX_STALENESS", value_name = "TIME", default_value_t = MAX_STALENESS.into())]
+    /// Close an open gate after this time without an answer of the schema service
+    #[arg(long, env = "CHAT_MAX_STALENESS", value_name = "DURATION", default_value_t = MAX_STALENESS.into())]
     pub max_staleness: humantime::Duration,
-    /// How long it goes on serving after SIGTERM, for those who probe to see NOT_SERVING; not at
-    /// all where nobody probes.
-    #[arg(long, env = "CHAT_NOTICE", value_name = "TIME", default_value_t = NOTICE.into())]
+    /// Keep serving for up to this time after SIGTERM, until probes have seen NOT_SERVING; no time if
+    /// there are no probes
+    #[arg(long, env = "CHAT_NOTICE", value_name = "DURATION", default_value_t = SHUTDOWN_NOTICE.into())]
     pub notice: humantime::Duration,
-    /// How many probes must see it before calls are refused, if the notice lasts: as many as the
-    /// balancer wants failures in a row.
-    #[arg(long, env = "CHAT_PROBE_FAILURES", value_name = "NUMBER", default_value_t = 1)]
+    /// Number of probes that must see NOT_SERVING within the notice: the balancer's failure threshold
+    #[arg(long, env = "CHAT_PROBE_FAILURES", value_name = "COUNT", default_value_t = 1)]
     pub probe_failures: u32,
-    /// How much it takes on at once.
     #[command(flatten)]
     pub limits: Limits,
-    /// The NATS that tells the other replicas at once of what this one stored: nats://host:4222, or
-    /// tls://user:password@host:4222, several with commas between them. Without one, or while it
-    /// is away, they look by themselves each second.
+    /// URL of the NATS servers that wake the other replicas after a commit, such as
+    /// nats://host:4222 or tls://user:password@host:4222; several are separated by commas. Without it,
+    /// or while NATS cannot be reached, replicas poll every second
     #[arg(
         long,
         env = "CHAT_BUS",
@@ -143,7 +132,7 @@ pub struct ServeArgs {
         value_parser = redacted::<BusUrl>()
     )]
     pub bus: Option<BusUrl>,
-    /// A file that holds it, and nothing else: for orchestrators that hand out secrets as files.
+    /// File that holds the URL of the NATS servers
     #[arg(
         long,
         env = "CHAT_BUS_FILE",
@@ -154,30 +143,28 @@ pub struct ServeArgs {
     pub bus_file: Option<BusUrl>,
 }
 
-impl Ask {
-    /// Asks, prints the answer or the failure, and says with which status the process ends.
+impl ClientCommand {
+    /// Runs the command, prints its result or failure, and returns the exit status.
     pub async fn run(self) -> ExitCode {
         match self {
-            Self::Ready(asking) => asking.run(ready::ready(&asking)).await,
-            Self::List(args) => args.asking.run(chats::list(&args)).await,
-            Self::Create(args) => args.asking.clone().run(chats::create(args)).await,
-            Self::Send(args) => args.asking.clone().run(send::send(args)).await,
-            Self::Tail(args) => args.asking.clone().run(tail::tail(args)).await,
-            Self::Import(args) => args.asking.clone().run(import::import(args)).await,
+            Self::Ready(client) => client.run(ready::ready(&client)).await,
+            Self::List(args) => args.client.run(chats::list(&args)).await,
+            Self::Create(args) => args.client.clone().run(chats::create(args)).await,
+            Self::Send(args) => args.client.clone().run(send::send(args)).await,
+            Self::Tail(args) => args.client.clone().run(tail::tail(args)).await,
+            Self::Import(args) => args.client.clone().run(import::import(args)).await,
         }
     }
 }
 
 impl ServeArgs {
-    /// The bus, if there is one.
+    /// The bus of `--bus` or `--bus-file`.
     pub fn bus(&self) -> Option<&BusUrl> {
         self.bus.as_ref().or(self.bus_file.as_ref())
     }
 
-    /// What the service needs of it.
-    ///
     /// # Errors
-    /// There is no token where there should be one.
+    /// The token file cannot be used.
     pub fn config(&self) -> Result<Config, BearerError> {
         Ok(Config {
             database: self.database.url().clone(),
@@ -195,11 +182,11 @@ impl ServeArgs {
     }
 }
 
-/// The gate's modes by name: the gate itself knows of no command line.
+/// Parses a mode here: the gate does not depend on clap.
 fn mode() -> impl TypedValueParser<Value = Mode> {
-    let head = PossibleValue::new("head").help("The schema is at head");
+    let head = PossibleValue::new("head").help("Open if the schema is at head");
     let required = PossibleValue::new("required")
-        .help("It holds the oldest revision that this build can run on");
+        .help("Open if the schema holds the oldest revision that this build can run on");
     PossibleValuesParser::new([head, required]).map(|name| match name.as_str() {
         "required" => Mode::Required,
         _ => Mode::Head,
@@ -211,11 +198,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gate_has_two_modes() {
+    fn the_gate_mode_is_head_or_required() {
         let parse = |gate: &[&str]| {
             let line = ["chat", "serve", "--database-url", "sqlite:x.db"];
             let cli = Cli::try_parse_from(line.iter().chain(gate))?;
-            let Command::Serve(args) = cli.command else { panic!("it is serve") };
+            let Command::Serve(args) = cli.command else { panic!("not serve") };
             Ok::<_, clap::Error>(args.config().unwrap().gate)
         };
         assert_eq!(parse(&[]).unwrap(), Mode::Head);

@@ -1,11 +1,12 @@
-//! The chat service: `chat.v1` on one database, behind a gate that is closed while the schema is
-//! not what these models need.
+//! The chat service: `chat.v1` on one database, behind a gate that is closed while the schema is not
+//! one that this build can run on.
 //!
-//! [`serve`] is the service; `src/main.rs` is its command line.
+//! [`serve`] runs the service; `src/main.rs` is the `chat` binary.
 
 pub mod access;
 mod bots;
 mod bus;
+#[expect(missing_docs, reason = "the help text of a flag documents it")]
 pub mod cli;
 mod error;
 mod limits;

@@ -1,4 +1,5 @@
-//! Limits: what is over one is refused at once with RESOURCE_EXHAUSTED, while calls in hand go on.
+//! How much the service takes on at a time. Work over a limit is refused with RESOURCE_EXHAUSTED;
+//! calls in progress are not affected.
 
 use std::{
     future::{Ready, ready},
@@ -20,26 +21,52 @@ use wire::Problem;
 
 use crate::rpc;
 
-/// When a caller may try again, where there is only no room.
+/// When a caller may try again after a refusal over a limit.
 pub(crate) const LIMIT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// How much the service takes on at once.
+/// The limits of a service.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Limits {
-    /// Connections to the database, at most. They open when they are needed.
-    #[arg(long = "connections", env = "CHAT_CONNECTIONS", default_value_t = Self::DEFAULT.connections)]
+    /// Maximum number of connections to the database; they are opened as needed
+    #[arg(
+        long = "connections",
+        env = "CHAT_CONNECTIONS",
+        value_name = "COUNT",
+        default_value_t = Self::DEFAULT.connections
+    )]
     pub connections: NonZeroUsize,
-    /// Calls that are worked on at once; further ones are refused.
-    #[arg(long = "max-requests", env = "CHAT_MAX_REQUESTS", default_value_t = Self::DEFAULT.requests)]
+    /// Maximum number of calls in progress; further calls are refused
+    #[arg(
+        long = "max-requests",
+        env = "CHAT_MAX_REQUESTS",
+        value_name = "COUNT",
+        default_value_t = Self::DEFAULT.requests
+    )]
     pub requests: NonZeroUsize,
-    /// Streams that are open at once (subscribers, bots' workers); further ones are refused.
-    #[arg(long = "max-streams", env = "CHAT_MAX_STREAMS", default_value_t = Self::DEFAULT.streams)]
+    /// Maximum number of open streams, of subscribers and of bots' workers; further streams are
+    /// refused
+    #[arg(
+        long = "max-streams",
+        env = "CHAT_MAX_STREAMS",
+        value_name = "COUNT",
+        default_value_t = Self::DEFAULT.streams
+    )]
     pub streams: NonZeroUsize,
-    /// Messages that wait to be stored; further ones are refused.
-    #[arg(long = "max-queue", env = "CHAT_MAX_QUEUE", default_value_t = Self::DEFAULT.queue)]
+    /// Maximum number of messages that wait to be stored; further messages are refused
+    #[arg(
+        long = "max-queue",
+        env = "CHAT_MAX_QUEUE",
+        value_name = "COUNT",
+        default_value_t = Self::DEFAULT.queue
+    )]
     pub queue: NonZeroUsize,
-    /// Failures of one delivery to a bot, after which it is parked until RetryDelivery.
-    #[arg(long = "bot-failures", env = "CHAT_BOT_FAILURES", default_value_t = Self::DEFAULT.bot_failures)]
+    /// Park a delivery to a bot after this number of failures, until RetryDelivery
+    #[arg(
+        long = "bot-failures",
+        env = "CHAT_BOT_FAILURES",
+        value_name = "COUNT",
+        default_value_t = Self::DEFAULT.bot_failures
+    )]
     pub bot_failures: NonZeroU32,
 }
 
@@ -64,72 +91,72 @@ const fn at_least_one(number: usize) -> NonZeroUsize {
     NonZeroUsize::MIN.saturating_add(number - 1)
 }
 
-/// A number of things that may be at once, by name.
+/// How many operations of a kind may be in progress. Clones share the limit.
 #[derive(Clone, Debug)]
-pub(crate) struct Room {
-    what: &'static str,
-    free: Arc<Semaphore>,
+pub(crate) struct ConcurrencyLimit {
+    /// For the refusal, in the plural.
+    kind: &'static str,
+    permits: Arc<Semaphore>,
 }
 
-impl Room {
-    pub(crate) fn new(what: &'static str, size: NonZeroUsize) -> Self {
-        Self { what, free: Arc::new(Semaphore::new(size.get())) }
+impl ConcurrencyLimit {
+    pub(crate) fn new(kind: &'static str, limit: NonZeroUsize) -> Self {
+        Self { kind, permits: Arc::new(Semaphore::new(limit.get())) }
     }
 
-    /// A place, until it is dropped.
-    pub(crate) fn enter(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        self.free.clone().try_acquire_owned().map_err(|_| {
-            let words = format!("too many {} at once; try again", self.what);
-            Problem::new(Code::ResourceExhausted, Reason::TooManyAtOnce, words)
-                .with("what", self.what)
+    /// A permit for one operation, which ends when the permit is dropped.
+    pub(crate) fn try_acquire(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.permits.clone().try_acquire_owned().map_err(|_| {
+            let message = format!("too many {} in progress; try again", self.kind);
+            Problem::new(Code::ResourceExhausted, Reason::TooManyAtOnce, message)
+                .with("what", self.kind)
                 .retry_after(LIMIT_RETRY_DELAY)
         })
     }
 }
 
-/// A service that works on so many calls at once.
+/// A service whose calls in progress are limited.
 #[derive(Clone, Debug)]
-pub(crate) struct Limited<S> {
+pub(crate) struct LimitedService<S> {
     inner: S,
-    room: Room,
+    limit: ConcurrencyLimit,
 }
 
-impl<S> Limited<S> {
-    /// Services that share a room share its limit.
-    pub(crate) const fn new(inner: S, room: Room) -> Self {
-        Self { inner, room }
+impl<S> LimitedService<S> {
+    pub(crate) const fn new(inner: S, limit: ConcurrencyLimit) -> Self {
+        Self { inner, limit }
     }
 }
 
-impl<S: NamedService> NamedService for Limited<S> {
+impl<S: NamedService> NamedService for LimitedService<S> {
     const NAME: &'static str = S::NAME;
 }
 
-type Answer<E> = Result<http::Response<Body>, E>;
+type CallResult<E> = Result<http::Response<Body>, E>;
 
-impl<S, B> Service<http::Request<B>> for Limited<S>
+impl<S, B> Service<http::Request<B>> for LimitedService<S>
 where
     S: Service<http::Request<B>, Response = http::Response<Body>>,
     S::Future: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Either<BoxFuture<'static, Answer<S::Error>>, Ready<Answer<S::Error>>>;
+    type Future = Either<BoxFuture<'static, CallResult<S::Error>>, Ready<CallResult<S::Error>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        match self.room.enter() {
-            Ok(place) => {
-                let answer = self.inner.call(request);
-                let answer = async move {
-                    let answer = answer.await;
-                    drop(place);
-                    answer.map(rpc::in_place)
+        match self.limit.try_acquire() {
+            Ok(permit) => {
+                let call = self.inner.call(request);
+                let call = async move {
+                    let result = call.await;
+                    drop(permit);
+                    result.map(rpc::replace_body)
                 };
-                Either::Left(answer.boxed())
+                Either::Left(call.boxed())
             }
             Err(problem) => Either::Right(ready(Ok(Status::from(problem).into_http()))),
         }

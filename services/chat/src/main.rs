@@ -7,7 +7,7 @@ use chat::{
     cli::{Cli, Command, ListenArgs, ServeArgs},
 };
 use clap::Parser as _;
-use transport::{Listeners, health};
+use transport::Listeners;
 use wire::error_chain;
 
 #[tokio::main]
@@ -17,11 +17,16 @@ async fn main() -> ExitCode {
         cli::init_logging(&cli.telemetry)?;
         match cli.command {
             Command::Serve(args) => serve(args).await?,
-            Command::Health { here, asked } => {
-                health::check(here.listen, here.tls.files().is_some(), &asked.service).await?;
+            Command::Health { listen, health } => {
+                transport::health::check(
+                    listen.listen,
+                    listen.tls.files().is_some(),
+                    &health.service,
+                )
+                .await?;
             }
             Command::Token(args) => args.run(&POLICY)?,
-            Command::Ask(ask) => return Ok(ask.run().await),
+            Command::Client(command) => return Ok(command.run().await),
         }
         Ok::<_, Box<dyn Error>>(ExitCode::SUCCESS)
     };
@@ -35,17 +40,17 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
-    let asked_to_end = transport::shutdown_signal()?;
+    let shutdown = transport::shutdown_signal()?;
     let config = args.config()?;
     config.schema_tls.check()?;
-    let ListenArgs { listen, tls } = &args.here;
+    let ListenArgs { listen, tls } = &args.listen;
     let (tls, admission) = (tls.files(), args.access.admission(POLICY)?);
     let listeners =
         Listeners::bind("chat", *listen, args.metrics.metrics_listen, tls, admission).await?;
-    tracing::info!("the database is {}", args.database.url());
+    tracing::info!(url = %args.database.url(), "using database");
     if let Some(bus) = args.bus() {
-        tracing::info!("the bus is {bus}");
+        tracing::info!(url = %bus, "using bus");
     }
-    chat::serve(config, listeners, asked_to_end).await?;
+    chat::serve(config, listeners, shutdown).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The service's life: a pool, a gate, the services behind it, and an end in good order.
+//! Starting the service and its tasks, and shutting them down in order.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,49 +19,49 @@ use wire::error_chain;
 use crate::{
     bots::{dispatcher::DeliveryDispatcher, fanout::Fanout},
     bus::{Bus, BusUrl, NatsLink, Topic},
-    limits::{Limited, Limits, Room},
+    limits::{ConcurrencyLimit, LimitedService, Limits},
     messages::{feed::Feed, writer::Writer},
     models::{self, BUILT_WITH, REQUIRES},
-    rpc::{Bots, Chats, Schedules},
+    rpc::{BotRpcs, ChatRpcs, ScheduleRpcs},
     schedules::runner::ScheduleRunner,
     store::Store,
 };
 
-/// How long probes have to see NOT_SERVING before calls are refused, if not said.
-pub const NOTICE: Duration = Duration::from_secs(5);
+/// The default of [`Config::notice`].
+pub const SHUTDOWN_NOTICE: Duration = Duration::from_secs(5);
 
-/// How long an open gate stays open without the schema service, if not said.
+/// The default of [`Config::max_staleness`].
 pub const MAX_STALENESS: Duration = Duration::from_secs(60 * 60);
 
-/// What the service needs to know.
+/// The configuration of a service.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the chats are.
+    /// The database that holds the chats.
     pub database: DatabaseUrl,
-    /// The schema service of that database.
+    /// The schema service of the same database.
     pub schema_url: Uri,
-    /// How that is called, where its URL is https.
+    /// TLS to the schema service, if its URL is https.
     pub schema_tls: ClientFiles,
-    /// What is shown to it.
+    /// The token for the schema service.
     pub schema_token: Bearer,
-    /// What of the schema opens the gate.
+    /// Which revisions open the gate.
     pub gate: Mode,
-    /// How long an open gate stays open on what the schema service last said.
+    /// How long an open gate stays open without an answer of the schema service.
     pub max_staleness: Duration,
-    /// How long probes have to see NOT_SERVING before calls are refused, where anybody probes.
+    /// How long health reports NOT_SERVING before calls are refused, if a probe watches it.
     pub notice: Duration,
-    /// How many of them must have seen it, if there is the time.
+    /// How many probes must have seen NOT_SERVING, within the notice, before calls are refused.
     pub probe_failures: u32,
-    /// How much it takes on at once.
+    /// How much the service takes on at a time.
     pub limits: Limits,
-    /// The NATS that wakes the other replicas; where there is none, they look by themselves.
+    /// The NATS that wakes the other replicas. Without one, they poll.
     pub bus: Option<BusUrl>,
-    /// Whether the contract is told to those who ask for it.
+    /// Whether the server answers reflection.
     pub reflection: Reflection,
 }
 
 impl Config {
-    /// A service as it is where nothing else is said.
+    /// The defaults.
     pub fn new(database: DatabaseUrl, schema_url: Uri) -> Self {
         Self {
             database,
@@ -70,7 +70,7 @@ impl Config {
             schema_token: Bearer::default(),
             gate: Mode::default(),
             max_staleness: MAX_STALENESS,
-            notice: NOTICE,
+            notice: SHUTDOWN_NOTICE,
             probe_failures: 1,
             limits: Limits::default(),
             bus: None,
@@ -79,25 +79,25 @@ impl Config {
     }
 }
 
-/// Why the service cannot serve.
+/// Why a service cannot start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The schema service's URL cannot be called.
-    #[error("the schema service's URL cannot be called")]
+    /// The URL of the schema service is not one that a channel can be made of.
+    #[error("the URL of the schema service cannot be used")]
     SchemaUrl(#[source] tonic::transport::Error),
-    /// The descriptors for reflection cannot be read.
-    #[error("reflection cannot be built")]
+    /// The descriptors cannot be decoded.
+    #[error("the reflection service cannot be built")]
     Reflection(#[from] tonic_reflection::server::Error),
     /// The listener failed.
-    #[error("the server failed")]
+    #[error("server failed")]
     Serve(#[source] tonic::transport::Error),
 }
 
-/// Serves on its listeners until `stopping`. The gate is closed until the schema service says that
-/// the schema is at head; what it answers until then is the reason.
+/// Serves on `listeners` until `stopping` is cancelled, then drains. The gate is closed, and calls are
+/// refused with the reason, until the schema service reports a schema that `config.gate` accepts.
 ///
 /// # Errors
-/// The schema service's URL is of no use, or the listener fails.
+/// The URL of the schema service cannot be used, or a listener fails.
 pub async fn serve(
     config: Config,
     listeners: impl Into<Listeners>,
@@ -108,59 +108,58 @@ pub async fn serve(
     let database = Database::with_index_scans(&config.database, "schemagate-chat", size);
     let gate = gate(&config, &database).await.map_err(Error::SchemaUrl)?;
     let drained = CancellationToken::new();
-    let judging = tokio::spawn(gate.clone().run(drained.clone()));
+    let gate_task = tokio::spawn(gate.clone().run(drained.clone()));
 
-    let renewing = tokio::spawn(renew(database.clone(), gate.clone()));
+    let renew_task = tokio::spawn(renew(database.clone(), gate.clone()));
 
     let store = Store::new(database.clone(), gate.clone());
     let bus = Bus::new();
     let feed = Feed::new(store.clone());
-    let feeding = tokio::spawn(feed.clone().run(bus.subscribe(Topic::Messages)));
-    let (writer, writing) = Writer::start(store.clone(), bus.clone(), limits.queue.get());
-    let calls = Room::new("calls", limits.requests);
-    let streams = Room::new("streams", limits.streams);
+    let feed_task = tokio::spawn(feed.clone().run(bus.subscribe(Topic::Messages)));
+    let (writer, writer_task) = Writer::start(store.clone(), bus.clone(), limits.queue.get());
+    let calls = ConcurrencyLimit::new("calls", limits.requests);
+    let streams = ConcurrencyLimit::new("streams", limits.streams);
     let runner = ScheduleRunner::new(store.clone(), bus.clone());
-    let running = tokio::spawn(runner.run(bus.subscribe(Topic::Schedules)));
-    let schedules = Schedules::new(store.clone(), writer.clone(), bus.clone());
+    let runner_task = tokio::spawn(runner.run(bus.subscribe(Topic::Schedules)));
+    let schedules = ScheduleRpcs::new(store.clone(), writer.clone(), bus.clone());
     let dispatcher =
         Arc::new(DeliveryDispatcher::new(store.clone(), bus.clone(), limits.bot_failures));
     let fanout = Fanout::new(store.clone(), Arc::clone(&dispatcher));
-    let fanning = tokio::spawn(fanout.clone().run(bus.subscribe(Topic::Messages)));
-    let bots = Bots::new(store.clone(), Arc::clone(&dispatcher), fanout, streams.clone());
+    let fanout_task = tokio::spawn(fanout.clone().run(bus.subscribe(Topic::Messages)));
+    let bots = BotRpcs::new(store.clone(), Arc::clone(&dispatcher), fanout, streams.clone());
     let bots = BotServiceServer::new(bots);
-    let chats = ChatServiceServer::new(Chats::new(store, writer, feed, streams));
+    let chats = ChatServiceServer::new(ChatRpcs::new(store, writer, feed, streams));
     let mut routes = Routes::builder();
     transport::add_reflection(&mut routes, config.reflection)?;
     routes.add_service(gate.health_service());
     routes.add_service(gate.readiness_service());
-    routes.add_service(gate.guard(Limited::new(chats, calls.clone())));
-    routes.add_service(gate.guard(Limited::new(bots, calls.clone())));
-    routes.add_service(gate.guard(Limited::new(ScheduleServiceServer::new(schedules), calls)));
+    routes.add_service(gate.guard(LimitedService::new(chats, calls.clone())));
+    routes.add_service(gate.guard(LimitedService::new(bots, calls.clone())));
+    routes
+        .add_service(gate.guard(LimitedService::new(ScheduleServiceServer::new(schedules), calls)));
     let mut exporter = Exporter::default();
     gate.register(&mut exporter.registry);
     let link = config.bus.map(|url| NatsLink::new(bus, url, database));
-    let linking = link.map(|link| {
+    let link_task = link.map(|link| {
         link.register(&mut exporter.registry);
         tokio::spawn(link.run())
     });
-    let ending = async {
+    let shutdown = async {
         stopping.cancelled().await;
         gate.shutdown(config.notice).await;
-        // What is due from now on is another replica's. A run is one transaction: it is cut off
-        // whole.
-        running.abort();
-        fanning.abort();
+        // Another replica does what is due from now on. A run and a fan-out are one transaction each.
+        runner_task.abort();
+        fanout_task.abort();
     };
-    let served = transport::serve(listeners, routes.routes(), exporter, ending).await;
-    // It stores what was handed in, and ends with the services that hold its handles.
-    let _ = writing.await;
+    let served = transport::serve(listeners, routes.routes(), exporter, shutdown).await;
+    // It stores what is in its queue; the services that held its handles are gone.
+    let _ = writer_task.await;
     dispatcher.drain().await;
-    for task in [Some(feeding), Some(renewing), linking].into_iter().flatten() {
+    for task in [Some(feed_task), Some(renew_task), link_task].into_iter().flatten() {
         task.abort();
     }
     drained.cancel();
-    // It ends when told to, and never fails.
-    let _ = judging.await;
+    let _ = gate_task.await;
     served.map_err(Error::Serve)
 }
 
@@ -187,16 +186,16 @@ async fn gate(config: &Config, database: &Database) -> Result<Gate, tonic::trans
         })
         .models({
             let database = database.clone();
-            move || answering(database.clone())
+            move || check_models(database.clone())
         });
     Ok(builder.build().await)
 }
 
-/// Connections that saw the schema from before the gate closed are not used after it. A new one is
-/// opened while it is closed: neither the proofs nor the first call then wait for it.
+/// Discards the pool's connections each time that the gate closes: they remember the schema from before.
+/// Opens one while the gate is closed, so that neither the proofs nor the first call wait for it.
 async fn renew(database: Database, gate: Gate) {
     loop {
-        // Only to be ready: where the database is away, the proofs will say so.
+        // An error is ignored: the proofs report it.
         drop(identity(database.clone()).await);
         gate.opened().await;
         gate.closed().await;
@@ -204,24 +203,26 @@ async fn renew(database: Database, gate: Gate) {
     }
 }
 
-/// The gate's second proof: which database the pool reaches.
+/// The gate's second proof: the identity of the database that the pool is connected to.
 async fn identity(database: Database) -> Result<String, ProofError> {
     let mut connection = database.connection().await.map_err(|error| untried(&error))?;
     database.identity(&mut connection).await.map_err(|error| untried(&error))
 }
 
 /// The gate's third proof: the database has every column of every model.
-async fn answering(database: Database) -> Result<String, ProofError> {
-    match answer(&database).await? {
-        Ok(()) => Ok("the tables answer as the models need them".into()),
+async fn check_models(database: Database) -> Result<String, ProofError> {
+    match query_models(&database).await? {
+        Ok(()) => Ok("the tables have every column of the models".into()),
         Err(refusal) => {
             Err(ProofError::Refuted(format!("the tables are not what the models need: {refusal}")))
         }
     }
 }
 
-/// Asks twice, since a connection may remember the schema from before it moved.
-async fn answer(database: &Database) -> Result<Result<(), diesel::result::Error>, ProofError> {
+/// Tries twice: a connection may remember the schema from before a change.
+async fn query_models(
+    database: &Database,
+) -> Result<Result<(), diesel::result::Error>, ProofError> {
     let mut refusal = Ok(());
     for _ in 0..2 {
         let mut connection = database.connection().await.map_err(|error| untried(&error))?;

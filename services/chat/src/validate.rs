@@ -1,4 +1,4 @@
-//! What fields of a request must be. Every refusal names the field by its path.
+//! Checks of request fields. Every refusal names the field by its path.
 
 use api::Reason;
 use database::types::{Json, Time};
@@ -9,38 +9,41 @@ use uuid::Uuid;
 
 use crate::models::chat::ChatType;
 
-/// A message that must be there.
+/// A field that must be set.
 pub fn required<T>(field: &str, value: Option<T>) -> Result<T, Problem> {
     value.ok_or_else(|| missing(field))
 }
 
-/// A text that must be there, of at most so many characters, without a NUL.
-pub fn text(field: &str, value: String, most: usize) -> Result<String, Problem> {
-    optional_text(field, value, most)?.ok_or_else(|| missing(field))
+/// A text that must not be empty, of at most `max_chars` characters, without a NUL.
+pub fn text(field: &str, value: String, max_chars: usize) -> Result<String, Problem> {
+    optional_text(field, value, max_chars)?.ok_or_else(|| missing(field))
 }
 
-/// A text of at most so many characters, without a NUL; none where it is empty.
-pub fn optional_text(field: &str, value: String, most: usize) -> Result<Option<String>, Problem> {
+/// A text of at most `max_chars` characters, without a NUL; none if it is empty.
+pub fn optional_text(
+    field: &str,
+    value: String,
+    max_chars: usize,
+) -> Result<Option<String>, Problem> {
     if value.contains('\0') {
-        return Err(Problem::invalid(field, Reason::FieldHoldsNul, "holds a NUL"));
+        return Err(Problem::invalid(field, Reason::FieldHoldsNul, "contains a NUL character"));
     }
-    // A text has at most as many characters as bytes: most are never counted.
-    if value.len() > most && value.chars().count() > most {
-        let what = format!("longer than {most} characters");
+    // A text has at most as many characters as bytes, so that few texts are counted.
+    if value.len() > max_chars && value.chars().count() > max_chars {
+        let what = format!("longer than {max_chars} characters");
         return Err(Problem::invalid(field, Reason::FieldTooLong, what));
     }
     Ok((!value.is_empty()).then_some(value))
 }
 
-/// Characters of an id, at most.
-pub const ID_LENGTH: usize = 255;
+pub const MAX_ID_CHARS: usize = 255;
 
-/// An id to look something up by.
+/// An id in a request.
 pub fn id(field: &str, value: String) -> Result<String, Problem> {
-    text(field, value, ID_LENGTH)
+    text(field, value, MAX_ID_CHARS)
 }
 
-/// A UUID, in whatever spelling; none where it is empty.
+/// A UUID in any of its spellings; none if it is empty.
 pub fn uuid(field: &str, value: String) -> Result<Option<Uuid>, Problem> {
     if value.is_empty() {
         return Ok(None);
@@ -49,19 +52,19 @@ pub fn uuid(field: &str, value: String) -> Result<Option<Uuid>, Problem> {
     value.parse().map(Some).map_err(|_| Problem::invalid(field, Reason::UuidInvalid, what))
 }
 
-/// A text of any length up to so many bytes, without a NUL.
-pub fn body(field: &str, value: String, most: usize) -> Result<String, Problem> {
-    if value.len() > most {
-        let what = format!("longer than {most} bytes");
+/// A text of at most `max_bytes` bytes, without a NUL.
+pub fn body(field: &str, value: String, max_bytes: usize) -> Result<String, Problem> {
+    if value.len() > max_bytes {
+        let what = format!("longer than {max_bytes} bytes");
         return Err(Problem::invalid(field, Reason::FieldTooLong, what));
     }
     if value.contains('\0') {
-        return Err(Problem::invalid(field, Reason::FieldHoldsNul, "holds a NUL"));
+        return Err(Problem::invalid(field, Reason::FieldHoldsNul, "contains a NUL character"));
     }
     Ok(value)
 }
 
-/// A type of chat; none where it is unspecified.
+/// A chat type; none if it is unspecified.
 pub fn chat_type(field: &str, value: i32) -> Result<Option<ChatType>, Problem> {
     use api::chat::v1::ChatType as Wire;
     match Wire::try_from(value) {
@@ -70,13 +73,13 @@ pub fn chat_type(field: &str, value: i32) -> Result<Option<ChatType>, Problem> {
         Ok(Wire::Group) => Ok(Some(ChatType::Group)),
         Ok(Wire::Channel) => Ok(Some(ChatType::Channel)),
         Err(_) => {
-            let what = format!("{value} is no type of chat: private, group and channel are");
+            let what = format!("unknown chat type {value}: give private, group or channel");
             Err(Problem::invalid(field, Reason::ChatTypeUnknown, what))
         }
     }
 }
 
-/// A JSON object; an empty one where it is unset.
+/// A JSON object; an empty one if it is unset.
 pub fn metadata(field: &str, value: Option<Struct>) -> Result<Json, Problem> {
     convert::from_struct(value.unwrap_or_default()).map(Json).map_err(|unkept| {
         let path = format!("{field}.{}", unkept.path);
@@ -84,19 +87,19 @@ pub fn metadata(field: &str, value: Option<Struct>) -> Result<Json, Problem> {
     })
 }
 
-/// A time that both databases can keep; none where it is unset.
+/// A time that both databases can store; none if it is unset.
 pub fn time(field: &str, value: Option<Timestamp>) -> Result<Option<Time>, Problem> {
     let Some(value) = value else { return Ok(None) };
-    match convert::time(value).filter(|time| KEPT.contains(&time.timestamp())) {
+    match convert::time(value).filter(|time| TIMESTAMP_SECONDS.contains(&time.timestamp())) {
         Some(time) => Ok(Some(time.into())),
         None => Err(Problem::invalid(field, Reason::TimeInvalid, "outside the years 1 to 9999")),
     }
 }
 
-/// The times that a `Timestamp` may have, in seconds; every text of them has one width.
-const KEPT: std::ops::Range<i64> = -62_135_596_800..253_402_300_800;
+/// The seconds of a `Timestamp`: the years 1 to 9999, whose texts have one width.
+const TIMESTAMP_SECONDS: std::ops::Range<i64> = -62_135_596_800..253_402_300_800;
 
-/// Which of these fields an update sets: all of them, where the mask is empty.
+/// Which of `fields` an update sets: all of them if the mask is empty.
 pub fn mask<const N: usize>(
     mask: Option<FieldMask>,
     fields: [&str; N],
@@ -123,7 +126,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(2_000)))]
 
         #[test]
-        fn any_text_is_kept_or_refused(value in ".*|\\PC*\0\\PC*|(😀){0,40}", most in 0_usize..60) {
+        fn any_text_is_accepted_or_refused(value in ".*|\\PC*\0\\PC*|(😀){0,40}", most in 0_usize..60) {
             let fits = !value.contains('\0') && value.chars().count() <= most;
             match optional_text("a.b", value.clone(), most) {
                 Ok(kept) => {
@@ -158,7 +161,7 @@ mod tests {
         #[test]
         fn any_time_is_in_the_calendar_or_refused(seconds: i64, nanos: i32) {
             let kept = time("at", Some(Timestamp { seconds, nanos }));
-            prop_assert!(kept.is_err() || KEPT.contains(&seconds));
+            prop_assert!(kept.is_err() || TIMESTAMP_SECONDS.contains(&seconds));
         }
     }
 }

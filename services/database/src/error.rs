@@ -48,6 +48,18 @@ pub fn sqlstate(error: &Error) -> Option<&SqlState> {
     }
 }
 
+/// The character of the statement, from 1, that PostgreSQL points at.
+pub fn statement_position(error: &Error) -> Option<usize> {
+    let position = match error {
+        Error::DatabaseError(_, info) => info.statement_position(),
+        Error::QueryBuilderError(error) => {
+            error.downcast_ref::<ServerError>()?.statement_position()
+        }
+        _ => None,
+    };
+    usize::try_from(position?).ok()
+}
+
 /// Whether SQLite was busy with another connection's write.
 pub fn is_busy(error: &Error) -> bool {
     classify(error) == ErrorClass::Busy
@@ -170,9 +182,9 @@ impl DatabaseErrorInformation for ServerError {
 
     fn statement_position(&self) -> Option<i32> {
         match self.0.position()? {
-            ErrorPosition::Original(position) | ErrorPosition::Internal { position, .. } => {
-                (*position).try_into().ok()
-            }
+            ErrorPosition::Original(position) => (*position).try_into().ok(),
+            // Of a query that a function made, which is another text.
+            ErrorPosition::Internal { .. } => None,
         }
     }
 }

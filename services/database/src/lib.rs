@@ -14,7 +14,7 @@ mod url;
 
 use diesel_async::pooled_connection::deadpool::Object;
 
-pub use error::{ErrorClass, classify, classify_code, is_busy, sqlstate};
+pub use error::{ErrorClass, classify, classify_code, is_busy, sqlstate, statement_position};
 pub use pool::{Database, Unavailable};
 pub use postgres::{Postgres, PostgresConnection, PostgresTlsStream};
 pub use sqlite::{AsyncSqliteConnection, open_sqlite, sqlite_uri};

@@ -1,12 +1,12 @@
-//! Who may do what: every method that this service has, and the roles that may call it.
+//! Access: the methods of this service, and the roles that may call each.
 
 use access::{Policy, Role, Rule, shared};
 
-/// Looks.
+/// May read the state.
 const READER: &[Role] = &["reader", "operator", "admin"];
-/// Moves the schema on, and mends its records.
+/// May upgrade the schema, and correct its bookkeeping.
 const OPERATOR: &[Role] = &["operator", "admin"];
-/// Goes back, and goes on over what would be lost or broken.
+/// May downgrade, lose data and break dependents.
 pub(crate) const ADMIN: &[Role] = &["admin"];
 
 /// The roles of the schema service.
@@ -20,7 +20,7 @@ fn rule(path: &str) -> Option<Rule> {
         | "/schema.v1.SchemaService/ListRevisions"
         | "/schema.v1.SchemaService/ListOperations"
         | "/schema.v1.SchemaService/Verify" => READER,
-        // With `force` or `allow_data_loss`, for admins alone: the handlers see to that.
+        // With `force` or `allow_data_loss` the handlers require an administrator.
         "/schema.v1.SchemaService/Upgrade"
         | "/schema.v1.SchemaService/Stamp"
         | "/schema.v1.SchemaService/Repair" => OPERATOR,
@@ -36,11 +36,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_method_has_its_rule_and_nothing_else_does() {
+    fn every_method_and_nothing_else_has_a_rule() {
         let paths = method_paths(&["schema.v1"]);
         assert!(paths.contains(&"/schema.v1.SchemaService/Downgrade".to_owned()), "{paths:?}");
         for path in paths {
-            assert!(rule(&path).is_some(), "{path} has no rule: say who may call it");
+            assert!(rule(&path).is_some(), "{path} has no rule: add the roles that may call it");
         }
         for other in ["/chat.v1.ChatService/GetChat", "/schema.v1.SchemaService/", "/", ""] {
             assert_eq!(rule(other), None);

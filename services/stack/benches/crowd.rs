@@ -1,15 +1,16 @@
-//! Two hundred dependents that Watch, each on a connection of its own: how soon a change reaches
-//! them, and what they cost the schema service and the database. The promise is that it has reached
-//! all of them within 100 ms at p99, on both databases.
+//! Two hundred dependents that Watch, each on its own connection: how soon a change reaches them,
+//! and what they cost the schema service and the database. Promised: a change reaches all of them
+//! within 100 ms at p99, on both databases.
 //!
 //! ```sh
 //! cargo build --release --bins
 //! TEST_POSTGRES_URL=postgres://postgres@127.0.0.1:5432/postgres cargo bench -p stack --bench crowd
 //! ```
 //!
-//! The dependents are tasks of this process: reading two hundred answers is part of what is counted.
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on says where")]
+//! The dependents are tasks of this process: the time includes reading two hundred responses.
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails panics at the place")]
 
+#[path = "figures/figures.rs"]
 mod figures;
 #[path = "../tests/it/services.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
@@ -26,10 +27,10 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 const DEPENDENTS: usize = 200;
 
-/// Each goes down and up again.
+/// Each is a Downgrade and an Upgrade.
 const ROUNDS: usize = 100;
 
-/// A revision that one of them was told of, and when.
+/// A revision that a dependent received, and when.
 type Arrival = (String, SystemTime);
 
 #[tokio::main]
@@ -46,10 +47,10 @@ async fn crowd(backend: Backend, rounds: usize) {
     upgrade(schema, "head").await.unwrap();
     let alone = resident(&process);
 
-    let (told, mut arrivals) = mpsc::unbounded_channel();
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let mut dependents = JoinSet::new();
     for number in 0..DEPENDENTS {
-        dependents.spawn(watch(schema, number, told.clone()));
+        dependents.spawn(watch(schema, number, arrived.clone()));
     }
     eventually("all are registered", async || {
         (current(schema).await.dependents.len() == DEPENDENTS).then_some(())
@@ -58,7 +59,7 @@ async fn crowd(backend: Backend, rounds: usize) {
 
     let revisions = revisions();
     let (head, below) = (&revisions[revisions.len() - 1], &revisions[revisions.len() - 2]);
-    all_told(&mut arrivals, head).await;
+    arrivals_of(&mut arrivals, head).await;
     let (mut each, mut last) = (Spread::default(), Spread::default());
     for _ in 0..rounds {
         for target in [below, head] {
@@ -69,7 +70,7 @@ async fn crowd(backend: Backend, rounds: usize) {
                     downgrade(schema, target).await.unwrap();
                 }
             };
-            let (times, ()) = tokio::join!(all_told(&mut arrivals, target), moving);
+            let (times, ()) = tokio::join!(arrivals_of(&mut arrivals, target), moving);
             let committed = figures::committed(backend, &database).await;
             times.iter().for_each(|time| each.add(committed, *time));
             last.add(committed, *times.last().unwrap());
@@ -84,8 +85,8 @@ async fn crowd(backend: Backend, rounds: usize) {
     );
 }
 
-/// A dependent, until the benchmark ends.
-async fn watch(schema: SocketAddr, number: usize, told: mpsc::UnboundedSender<Arrival>) {
+/// Watches as a dependent until the benchmark ends.
+async fn watch(schema: SocketAddr, number: usize, arrived: mpsc::UnboundedSender<Arrival>) {
     let dependent = Dependent {
         service: "crowd".into(),
         instance: format!("crowd-{number}"),
@@ -101,27 +102,27 @@ async fn watch(schema: SocketAddr, number: usize, told: mpsc::UnboundedSender<Ar
         let state = states.message().await.unwrap().unwrap().state.unwrap();
         if state.revision != known {
             known.clone_from(&state.revision);
-            let _ = told.send((state.revision, SystemTime::now()));
+            let _ = arrived.send((state.revision, SystemTime::now()));
         }
     }
 }
 
-/// When each of them was told of a revision, in order.
-async fn all_told(
+/// When each dependent received a revision, in order.
+async fn arrivals_of(
     arrivals: &mut mpsc::UnboundedReceiver<Arrival>,
     revision: &str,
 ) -> Vec<SystemTime> {
     let mut times = Vec::new();
     while times.len() < DEPENDENTS {
-        let (told, at) = arrivals.recv().await.unwrap();
-        assert_eq!(told, revision);
+        let (received, at) = arrivals.recv().await.unwrap();
+        assert_eq!(received, revision);
         times.push(at);
     }
     times.sort();
     times
 }
 
-/// What the database has open for it.
+/// The connections or file descriptors of the schema service.
 async fn connections(backend: Backend, process: &Process, database: &TestDatabase) -> String {
     match backend {
         Backend::Postgres => {

@@ -1,6 +1,7 @@
-//! Ten minutes of load on two replicas, NATS, bots and schedules, in which one process at a time is
-//! killed and started again: every acknowledged message is there once, every subscriber saw each
-//! once and in order, each run was sent once. Anything else is told as a fault, and fails it.
+//! Ten minutes of load on two replicas, NATS, bots and schedules, while one process at a time is
+//! killed and restarted. Every acknowledged message must be stored once, every subscriber must
+//! receive each message once and in order, and each run must be sent once. Anything else is printed
+//! as a violation and fails the benchmark.
 //!
 //! ```sh
 //! cargo build --release --bins
@@ -8,15 +9,16 @@
 //! cargo bench -p stack --bench soak -- --seconds 60 --seed 7
 //! ```
 //!
-//! nats-server is to be installed. What the services log goes to standard error.
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on says where")]
+//! Needs nats-server. The services log to standard error.
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails panics at the place")]
 
 #[expect(dead_code, reason = "other benchmarks use the rest")]
+#[path = "figures/figures.rs"]
 mod figures;
 #[path = "../tests/it/services.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod services;
-#[path = "../tests/soak/mod.rs"]
+#[path = "../tests/soak/soak.rs"]
 mod soak;
 
 use std::{process::ExitCode, time::Duration};
@@ -24,20 +26,18 @@ use std::{process::ExitCode, time::Duration};
 use clap::Parser;
 use testing::Backend;
 
-/// How it is run.
 #[derive(Parser)]
 struct Args {
-    /// How long processes are killed. Ten minutes, or a few seconds where `cargo test --benches` only wants
-    /// to see that it runs.
+    /// How long processes are killed; default: ten minutes, or five seconds without --bench
     #[arg(long)]
     seconds: Option<u64>,
-    /// Decides what is said, and who is killed when.
+    /// Seed of the load and of the kills
     #[arg(long, default_value_t = 5)]
     seed: u64,
-    /// On SQLite, with its one replica.
+    /// Run on SQLite, with one replica
     #[arg(long)]
     sqlite: bool,
-    /// As cargo bench says it.
+    /// Set by cargo bench
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -48,11 +48,11 @@ async fn main() -> ExitCode {
     let seconds = args.seconds.unwrap_or(if args.bench { 600 } else { 5 });
     let report = soak::run(soak::Plan {
         backend: if args.sqlite { Backend::Sqlite } else { Backend::Postgres },
-        lasting: Duration::from_secs(seconds),
+        duration: Duration::from_secs(seconds),
         seed: args.seed,
-        rest: Duration::from_secs(1)..Duration::from_secs(5),
+        pause: Duration::from_secs(1)..Duration::from_secs(5),
     })
     .await;
     print!("{report}");
-    if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

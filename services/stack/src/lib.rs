@@ -1,6 +1,6 @@
-//! Both services in one process, on a file of SQLite's: what a newcomer starts first.
+//! Both services in one process, on an SQLite file, for trying them out.
 //!
-//! They speak to each other over their sockets, as they do when they run apart.
+//! They connect to each other over TCP, as separate processes do.
 
 use std::{io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
@@ -11,23 +11,23 @@ use database::DatabaseUrl;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
-/// How many connections the chat service may open to its file.
-const CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
+/// Database connections of the chat service.
+const CHAT_CONNECTIONS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 
-/// How often a stack that comes up looks whether it serves.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often the gate is polled until it opens.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The schema service and the chat service in one process, on embedded SQLite, upgraded to head.
+/// Run the schema service and the chat service in one process, on embedded SQLite, upgraded to head
 #[derive(Clone, Debug, Parser)]
 #[command(name = "stack", version)]
 pub struct Args {
-    /// SQLite's file; it is made where there is none.
+    /// SQLite file; created if missing
     #[arg(long, value_name = "PATH", default_value = "schemagate.db")]
     pub file: PathBuf,
-    /// Where the schema service listens.
+    /// Address of the schema service
     #[arg(long, env = "SCHEMA_LISTEN", default_value = "127.0.0.1:50051", value_parser = loopback)]
     pub schema_listen: SocketAddr,
-    /// Where the chat service listens.
+    /// Address of the chat service
     #[arg(long, env = "CHAT_LISTEN", default_value = "127.0.0.1:50052", value_parser = loopback)]
     pub chat_listen: SocketAddr,
     /// Logs.
@@ -35,21 +35,21 @@ pub struct Args {
     pub telemetry: TelemetryArgs,
 }
 
-/// An address of this machine's alone: the stack asks nobody who they are.
+/// Accepts loopback addresses only: the stack does not authenticate callers.
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text.parse().map_err(|error| format!("{error}"))?;
     if address.ip().to_canonical().is_loopback() {
         return Ok(address);
     }
-    Err("not the loopback: whoever reaches it could call everything; \
-         schema serve and chat serve can be told who may"
+    Err("not the loopback: every client that reaches it could call every method; \
+         use schema serve and chat serve with --access-file"
         .into())
 }
 
-/// Why the stack cannot run, or did not end well.
+/// Why the stack cannot run or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An address is taken, or standard output is closed.
+    /// An address is in use, or standard output is closed.
     #[error(transparent)]
     Listen(#[from] io::Error),
     /// The schema service failed.
@@ -60,10 +60,10 @@ pub enum Error {
     Chat(#[from] chat::Error),
 }
 
-/// Serves both until `stopping`, or until one of them fails: then the other ends too.
+/// Serves both until `stopping` is cancelled or one of them fails; then the other ends too.
 ///
 /// # Errors
-/// An address is taken, or a service fails.
+/// An address is in use, or a service fails.
 pub async fn run(args: Args, stopping: CancellationToken) -> Result<(), Error> {
     let database = DatabaseUrl::Sqlite { path: args.file, read_only: false };
     let schema_listener = transport::bind(args.schema_listen).await?;
@@ -82,8 +82,8 @@ pub async fn run(args: Args, stopping: CancellationToken) -> Result<(), Error> {
     let schema_url = format!("http://{}", schema_listener.local_addr()?);
     let schema_url = schema_url.parse().map_err(io::Error::other)?;
     let mut chat_config = chat::Config::new(database, schema_url);
-    chat_config.limits.connections = CONNECTIONS;
-    // The chat service ends first: its gate would close on a schema service that is gone.
+    chat_config.limits.connections = CHAT_CONNECTIONS;
+    // The chat service ends first: without the schema service its gate would close.
     let chat_ended = CancellationToken::new();
     let schema = async {
         let ended = schema::serve(schema_config, schema_listener, chat_ended.clone()).await;
@@ -95,25 +95,29 @@ pub async fn run(args: Args, stopping: CancellationToken) -> Result<(), Error> {
         chat_ended.cancel();
         ended
     };
-    let (schema, chat, ()) = tokio::join!(schema, chat, invite(chat_address, &stopping));
+    let (schema, chat, ()) = tokio::join!(schema, chat, print_hint(chat_address, &stopping));
     schema?;
     chat?;
     Ok(())
 }
 
-/// Says how to make a first call, once it would be served.
-async fn invite(chat: SocketAddr, stopping: &CancellationToken) {
-    if stopping.run_until_cancelled(opened(chat)).await.is_some() {
+/// Prints how to make a first call, once it would be served.
+async fn print_hint(chat: SocketAddr, stopping: &CancellationToken) {
+    if stopping.run_until_cancelled(gate_open(chat)).await.is_some() {
         println!("try: grpcurl -plaintext {chat} chat.v1.ChatService/ListChats");
     }
 }
 
-/// Asks for the gate, not for health: whoever asks for health is a prober, and is waited for at
-/// the end.
-async fn opened(chat: SocketAddr) {
+/// Polls the gate, not health: a client that calls health counts as a probe, and shutdown waits for
+/// probes.
+async fn gate_open(chat: SocketAddr) {
     let Ok(endpoint) = Endpoint::from_shared(format!("http://{chat}")) else { return };
     let mut gate = ReadinessServiceClient::new(endpoint.connect_lazy());
-    while !gate.readiness(ReadinessRequest {}).await.is_ok_and(|said| said.into_inner().open) {
-        tokio::time::sleep(LOOK).await;
+    while !gate
+        .readiness(ReadinessRequest {})
+        .await
+        .is_ok_and(|readiness| readiness.into_inner().open)
+    {
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

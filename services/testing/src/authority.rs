@@ -1,4 +1,4 @@
-//! An authority of a test's own, and the certificates that it issues, as files.
+//! A certificate authority for one test, and the certificates that it issues, as files.
 
 use std::{fs, path::PathBuf};
 
@@ -11,7 +11,7 @@ use tls::ClientFiles;
 use transport::ListenerFiles;
 use uuid::Uuid;
 
-/// An authority; its files are gone with it.
+/// A certificate authority; its files are removed when it is dropped.
 pub struct Authority {
     directory: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -20,18 +20,19 @@ pub struct Authority {
 /// The files of a certificate and its key.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The certificate.
+    /// Path of the certificate, in PEM.
     pub cert: PathBuf,
-    /// Its key.
+    /// Path of its private key, in PEM.
     pub key: PathBuf,
 }
 
 impl Authority {
-    /// A new one, which nobody trusts yet.
+    /// Creates an authority.
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
-        // A name like no other: what another of the same name issued would be held against its key.
-        let name = format!("an authority of a test, {}", Uuid::now_v7());
+        // A unique name: certificates of an authority with the same name would be verified with
+        // this key.
+        let name = format!("test authority {}", Uuid::now_v7());
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -42,17 +43,17 @@ impl Authority {
         Self { directory, issuer }
     }
 
-    /// The file that those trust who trust it.
+    /// Path of the authority's certificate, in PEM.
     pub fn ca(&self) -> PathBuf {
         self.directory.path().join("ca.pem")
     }
 
-    /// A server's certificate, for these names; the first names the files.
+    /// Issues a server certificate for these names; the first one names the files.
     pub fn server(&self, names: &[&str]) -> Identity {
         self.issue(names, ExtendedKeyUsagePurpose::ServerAuth, |_| ())
     }
 
-    /// The same, that ended long ago.
+    /// Issues a server certificate that expired in 2020.
     pub fn expired(&self, names: &[&str]) -> Identity {
         self.issue(names, ExtendedKeyUsagePurpose::ServerAuth, |params| {
             params.not_before = rcgen::date_time_ymd(2020, 1, 1);
@@ -60,14 +61,14 @@ impl Authority {
         })
     }
 
-    /// A client's certificate; its name is its subject's.
+    /// Issues a client certificate with this common name.
     pub fn client(&self, name: &str) -> Identity {
         self.issue(&[], ExtendedKeyUsagePurpose::ClientAuth, |params| {
             params.distinguished_name.push(DnType::CommonName, name);
         })
     }
 
-    /// What a client is given to trust it, and nothing of its own.
+    /// The files of a client that trusts the authority and has no certificate.
     pub fn trusted(&self) -> ClientFiles {
         ClientFiles { ca: Some(self.ca()), cert: None, key: None }
     }
@@ -102,7 +103,7 @@ impl Default for Authority {
 }
 
 impl Identity {
-    /// As a listener's, that knows nothing of its callers.
+    /// The files of a listener that does not verify clients.
     pub fn listener(&self) -> ListenerFiles {
         ListenerFiles {
             cert: self.cert.clone(),
@@ -112,16 +113,16 @@ impl Identity {
         }
     }
 
-    /// As a client's, that trusts an authority.
+    /// The files of a client that has this certificate and trusts an authority.
     pub fn trusting(&self, authority: &Authority) -> ClientFiles {
         let (cert, key) = (Some(self.cert.clone()), Some(self.key.clone()));
         ClientFiles { cert, key, ..authority.trusted() }
     }
 
-    /// Puts another certificate in the place of this one, as a renewal does.
+    /// Replaces this certificate by another one, as a renewal does.
     pub fn replace(&self, with: &Self) {
         for (from, to) in [(&with.key, &self.key), (&with.cert, &self.cert)] {
-            fs::rename(from, to).expect("a file can be put in another's place");
+            fs::rename(from, to).expect("a file can be renamed");
         }
     }
 }

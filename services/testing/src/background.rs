@@ -1,8 +1,8 @@
-//! A runtime beside the test's own, for what must go on while a test's thread waits.
+//! A runtime beside the test's own, for work that must go on while a test's thread blocks.
 //!
-//! A database is dropped when a value is, and then a thread waits for it. Meanwhile PostgreSQL
-//! itself waits for everybody who is about to log in. Were one of them a task on that very thread,
-//! both would wait, and after a minute the server would hang up without a word.
+//! `TestDatabase::drop` blocks its thread until the database is dropped. DROP DATABASE waits for connections that are
+//! logging in. If such a login were a task on the blocked thread, both would wait until PostgreSQL closes the
+//! connection after a minute.
 
 use std::{future::Future, sync::LazyLock};
 
@@ -16,7 +16,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     builder.worker_threads(1).thread_name("fixtures").enable_all().build().expect("a runtime")
 });
 
-/// Runs a future on the fixtures' thread, whatever the test's own is doing.
+/// Runs a future on the fixtures' thread.
 pub(crate) fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Callers: a channel to a server, and the calls that most tests make.
+//! Channels to a server, and the calls that most tests make.
 
 use std::net::SocketAddr;
 
@@ -20,14 +20,14 @@ pub fn channel(address: SocketAddr) -> Channel {
     Endpoint::from_shared(format!("http://{address}")).expect("an address is a URI").connect_lazy()
 }
 
-/// The same over TLS, with what the client is given; the address is called `localhost`.
+/// A TLS channel with these client files; the server's name is `localhost`.
 pub fn secure_channel(address: SocketAddr, files: ClientFiles) -> Channel {
     let url = format!("https://localhost:{}", address.port());
     let endpoint = Endpoint::from_shared(url).expect("it is a URI");
     endpoint.connect_with_connector_lazy(Connector::new(files))
 }
 
-/// What `grpc.health.v1` says of a service; `""` is the server as a whole.
+/// The status that `grpc.health.v1` reports for a service; `""` is the whole server.
 pub async fn health(address: SocketAddr, service: &str) -> Result<ServingStatus, Status> {
     let request = HealthCheckRequest { service: service.into() };
     let response = HealthClient::new(channel(address)).check(request).await?;
@@ -37,20 +37,20 @@ pub async fn health(address: SocketAddr, service: &str) -> Result<ServingStatus,
 /// The state that the schema service reports.
 ///
 /// # Panics
-/// It refuses: Current always answers.
+/// The call fails.
 pub async fn current(address: SocketAddr) -> SchemaState {
     let response = SchemaServiceClient::new(channel(address)).current(CurrentRequest {}).await;
     response.expect("Current answers").into_inner().state.expect("with a state")
 }
 
-/// Upgrades, and returns every event; `""` means head.
+/// Upgrades and returns every event; `""` means head.
 pub async fn upgrade(address: SocketAddr, target: &str) -> Result<Vec<Event>, Status> {
     let request = UpgradeRequest { target: target.into(), ..Default::default() };
     let stream = SchemaServiceClient::new(channel(address)).upgrade(request).await?;
     events(stream.into_inner(), |response| response.event).await
 }
 
-/// Downgrades, come what may to the data and to the services, and returns every event.
+/// Downgrades with `force` and `allow_data_loss`, and returns every event.
 pub async fn downgrade(address: SocketAddr, target: &str) -> Result<Vec<Event>, Status> {
     let request = DowngradeRequest {
         target: target.into(),

@@ -1,4 +1,4 @@
-//! A database of its own for each test: empty, or at a revision, gone when the test ends.
+//! A database for each test: empty or at a revision, removed when the test ends.
 
 use std::{env, fs, sync::mpsc};
 
@@ -7,40 +7,39 @@ use uuid::Uuid;
 
 use crate::{background, session::Session, template};
 
-/// Which database a test runs on.
+/// The kind of database that a test runs on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Backend {
-    /// A PostgreSQL server, at `TEST_POSTGRES_URL`.
+    /// The PostgreSQL server at `TEST_POSTGRES_URL`.
     Postgres,
     /// A file in a temporary directory.
     Sqlite,
 }
 
 impl Backend {
-    /// A new database without a table.
+    /// Creates a database without tables.
     pub async fn empty(self) -> TestDatabase {
         TestDatabase::create(self, None).await
     }
 
-    /// A new database at one of the built-in revisions, as the Diesel CLI would leave it.
+    /// Creates a database at a built-in revision, as the Diesel CLI would.
     pub async fn at(self, revision: &str) -> TestDatabase {
         TestDatabase::create(self, Some(revision)).await
     }
 
-    /// A new database with every built-in revision.
+    /// Creates a database with every built-in revision.
     pub async fn at_head(self) -> TestDatabase {
         self.at(&head()).await
     }
 }
 
-/// A database that only one test uses.
+/// A database that one test uses.
 #[derive(Debug)]
 pub struct TestDatabase {
     url: String,
-    gone: OnDrop,
+    on_drop: OnDrop,
 }
 
-/// What it takes to leave nothing behind.
 #[derive(Debug)]
 enum OnDrop {
     Drop { database: String },
@@ -49,22 +48,22 @@ enum OnDrop {
 }
 
 impl TestDatabase {
-    /// One that is there, and is left as it is.
-    pub(crate) const fn there(url: String) -> Self {
-        Self { url, gone: OnDrop::Nothing }
+    /// An existing database, which is not removed.
+    pub(crate) const fn existing(url: String) -> Self {
+        Self { url, on_drop: OnDrop::Nothing }
     }
 
-    /// What `DATABASE_URL` must say.
+    /// The value of `DATABASE_URL`.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// A connection of the test's own, for a transaction that it holds open.
+    /// Opens a connection, for a transaction that the test holds open.
     pub async fn session(&self) -> Session {
         Session::open(&self.url).await
     }
 
-    /// Runs statements, whatever they are.
+    /// Runs statements.
     ///
     /// # Panics
     /// The database refuses them.
@@ -72,7 +71,7 @@ impl TestDatabase {
         Session::open(&self.url).await.execute(sql).await;
     }
 
-    /// The only column of a query's rows, as text.
+    /// Runs a query; returns its only column as text.
     ///
     /// # Panics
     /// The database refuses the query.
@@ -91,7 +90,7 @@ impl TestDatabase {
                 };
                 let create = format!("CREATE DATABASE {database} TEMPLATE {template}");
                 Session::open(&server).await.execute(&create).await;
-                Self { url: with_database(&server, &database), gone: OnDrop::Drop { database } }
+                Self { url: with_database(&server, &database), on_drop: OnDrop::Drop { database } }
             }
             Backend::Sqlite => {
                 let directory = tempfile::tempdir().expect("a temporary directory");
@@ -102,7 +101,7 @@ impl TestDatabase {
                 };
                 fs::write(&file, content).expect("a file in it");
                 let url = format!("sqlite:{}", file.display());
-                Self { url, gone: OnDrop::Remove(directory) }
+                Self { url, on_drop: OnDrop::Remove(directory) }
             }
         }
     }
@@ -110,14 +109,14 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let OnDrop::Drop { database } = &self.gone else { return };
+        let OnDrop::Drop { database } = &self.on_drop else { return };
         let drop = format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)");
         let (dropped, wait) = mpsc::channel();
         background::spawn(async move {
             Session::open(&postgres_url()).await.execute(&drop).await;
             let _ = dropped.send(());
         });
-        // A server that is gone took the database with it.
+        // Fails if the server is gone, and the database with it.
         let _ = wait.recv();
     }
 }
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_left_behind() {
+    async fn a_database_is_dropped_with_its_value() {
         let database = Backend::Postgres.empty().await;
         let name = database.url().rsplit('/').next().unwrap_or_default().to_owned();
         let found = format!("select 1 from pg_database where datname = '{name}'");
@@ -192,9 +191,9 @@ mod tests {
         assert!(other.column(&found).await.is_empty());
     }
 
-    /// Where logging in takes a password, the server lets no database go while somebody is at it.
+    /// With password authentication, DROP DATABASE waits for connections that are logging in.
     #[tokio::test]
-    async fn a_drop_waits_for_no_login_of_its_own_thread() {
+    async fn a_drop_does_not_wait_for_logins_of_its_own_thread() {
         let other = Arc::new(Backend::Postgres.empty().await);
         for polls in 1..10 {
             let database = Backend::Postgres.empty().await;
@@ -203,7 +202,7 @@ mod tests {
                 let other = Arc::clone(&other);
                 logins.spawn(async move { drop(other.session().await) });
             }
-            // Each time, they have come a little further when this thread begins to wait.
+            // Each time, the logins are a little further when this thread blocks.
             tokio::time::sleep(Duration::from_millis(1) * polls).await;
             let started = Instant::now();
             drop(database);

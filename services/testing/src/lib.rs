@@ -1,4 +1,4 @@
-//! Fixtures for the tests of every service, so that a test reads like a sentence.
+//! Fixtures for the tests of every service.
 //!
 //! ```ignore
 //! use testing::{Backend, apply, both};
@@ -12,12 +12,8 @@
 //! }
 //! ```
 //!
-//! Nothing here sleeps for luck: [`eventually`] waits for a condition, up to a deadline.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a fixture that cannot do its part ends the test, and says why"
-)]
+//! [`eventually`] waits for a condition, up to a deadline.
+#![expect(clippy::expect_used, clippy::panic, reason = "a fixture that fails ends the test")]
 
 mod authority;
 mod background;
@@ -34,7 +30,7 @@ mod template;
 mod wait;
 
 pub use authority::{Authority, Identity};
-pub use callers::{CallersFile, as_caller, call, token};
+pub use callers::{AccessFile, as_caller, call, call_with_token, token};
 pub use clients::{channel, current, downgrade, health, secure_channel, upgrade};
 pub use database::{Backend, TestDatabase};
 pub use macro_rules_attribute::apply;
@@ -52,17 +48,18 @@ pub use wait::{DEADLINE, eventually};
 #[macro_export]
 macro_rules! both {
     ($(#[$attribute:meta])* async fn $name:ident($backend:ident: $type:ty) $body:block) => {
-        $(#[$attribute])*
         #[cfg(test)]
         async fn $name($backend: $type) $body
 
         #[cfg(test)]
         mod $name {
+            $(#[$attribute])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
                 super::$name($crate::Backend::Postgres).await;
             }
 
+            $(#[$attribute])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
                 super::$name($crate::Backend::Sqlite).await;

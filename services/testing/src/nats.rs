@@ -1,13 +1,12 @@
-//! A NATS of a test's own.
+//! A NATS server for one test.
 
 use std::{env, net::SocketAddr, path::PathBuf};
 
 use crate::{process::Process, wait::eventually};
 
-/// What it logs once it can be called.
 const LISTENS_ON: &str = "Listening for client connections on ";
 
-/// A NATS server on a port of its own, gone when the test ends.
+/// A NATS server on its own port, stopped when the test ends.
 #[derive(Debug)]
 pub struct Nats {
     process: Process,
@@ -16,17 +15,17 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// One that lets anybody in.
+    /// Starts a server without authentication.
     pub async fn start() -> Self {
         Self::on(None, None).await
     }
 
-    /// One that lets in who knows the password.
+    /// Starts a server that requires this user and password.
     pub async fn with_login(user: &str, password: &str) -> Self {
         Self::on(None, Some((user.into(), password.into()))).await
     }
 
-    /// What `CHAT_BUS` must say.
+    /// The value of `CHAT_BUS`.
     pub fn url(&self) -> String {
         match &self.login {
             Some((user, password)) => format!("nats://{user}:{password}@{}", self.address),
@@ -34,12 +33,12 @@ impl Nats {
         }
     }
 
-    /// `kill -9`, and waits until it is gone.
+    /// Kills it with SIGKILL and waits for its end.
     pub async fn kill(&mut self) {
         self.process.kill().await;
     }
 
-    /// Starts it again after [`kill`](Self::kill), where its clients look for it.
+    /// Starts it again after [`kill`](Self::kill), on the same port.
     pub async fn restart(&mut self) {
         *self = Self::on(Some(self.address.port()), self.login.take()).await;
     }
@@ -60,7 +59,7 @@ impl Nats {
     }
 }
 
-/// Debian has it where only root looks.
+/// From the path, or from /usr/sbin, where Debian installs it.
 fn binary() -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     let directories = env::split_paths(&path).chain(["/usr/sbin".into()]);

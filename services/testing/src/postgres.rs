@@ -1,4 +1,4 @@
-//! A PostgreSQL of a test's own, that speaks TLS.
+//! A PostgreSQL server with TLS for one test.
 
 use std::{
     env, fs,
@@ -16,12 +16,12 @@ use tempfile::TempDir;
 
 use crate::{Authority, TestDatabase, eventually};
 
-/// Debian's nobody: PostgreSQL refuses to run as root.
-const NOBODY: u32 = 65534;
+/// Debian's user nobody: PostgreSQL refuses to run as root.
+const NOBODY_UID: u32 = 65534;
 
-/// Who is let in: `postgres` over TLS alone, `plain` without it alone, `proven` with a client
-/// certificate of that name, and `locked` with no password at all.
-const RULES: &str = "\
+/// `postgres` connects over TLS only, `plain` without TLS only, `proven` with a client certificate of that name, and
+/// `locked` never, because it has no password.
+const HBA_RULES: &str = "\
 hostssl   all postgres all trust
 hostnossl all plain    all trust
 hostnossl all locked   all scram-sha-256
@@ -36,7 +36,7 @@ ssl_ca_file = 'ca.pem'
 fsync = off
 ";
 
-/// A PostgreSQL server called `localhost`, on a port of its own, gone when the test ends.
+/// A PostgreSQL server named `localhost`, on its own port, stopped when the test ends.
 #[derive(Debug)]
 pub struct SecurePostgres {
     directory: TempDir,
@@ -46,13 +46,14 @@ pub struct SecurePostgres {
 }
 
 impl SecurePostgres {
-    /// Starts one with a certificate of this authority, which takes client certificates of it.
+    /// Starts a server with a certificate of this authority that also accepts its client
+    /// certificates.
     pub async fn start(authority: &Authority) -> Self {
         let binaries = binaries();
         let directory = tempfile::tempdir().expect("a temporary directory");
         let root = directory.path();
         if geteuid().is_root() {
-            chown(root, Some(NOBODY), Some(NOBODY)).expect("root can give a directory away");
+            chown(root, Some(NOBODY_UID), Some(NOBODY_UID)).expect("root can change the owner");
         }
         let made = command(&binaries, root, "initdb")
             .args(["-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8"])
@@ -69,31 +70,32 @@ impl SecurePostgres {
         ] {
             let to = data.join(to);
             fs::copy(from, &to).expect("a file in it");
-            fs::set_permissions(&to, PermissionsExt::from_mode(0o600)).expect("they are ours");
+            fs::set_permissions(&to, PermissionsExt::from_mode(0o600))
+                .expect("the file is our own");
             if geteuid().is_root() {
-                chown(&to, Some(NOBODY), Some(NOBODY)).expect("root can give a file away");
+                chown(&to, Some(NOBODY_UID), Some(NOBODY_UID)).expect("root can change the owner");
             }
         }
-        fs::write(data.join("pg_hba.conf"), RULES).expect("the file is there");
+        fs::write(data.join("pg_hba.conf"), HBA_RULES).expect("the file is there");
         fs::write(data.join("postgresql.auto.conf"), SETTINGS).expect("the file is there");
         let (server, port) = serve(&binaries, root).await;
         Self { directory, binaries, server, port }
     }
 
-    /// Its database, over TLS, of whoever holds the authority's certificates.
+    /// Its database, over verified TLS.
     pub fn database(&self, authority: &Authority) -> TestDatabase {
         let ca = authority.ca();
         let query = format!("sslmode=verify-full&sslrootcert={}", ca.display());
-        TestDatabase::there(self.url("postgres@localhost", &query))
+        TestDatabase::existing(self.url("postgres@localhost", &query))
     }
 
-    /// Its URL, for a user at a host.
+    /// The URL for a user at a host.
     pub fn url(&self, user_at_host: &str, query: &str) -> String {
         format!("postgres://{user_at_host}:{}/postgres?{query}", self.port)
     }
 
-    /// Starts it again, without TLS.
-    pub async fn without_tls(&mut self) {
+    /// Restarts it without TLS.
+    pub async fn restart_without_tls(&mut self) {
         self.stop();
         let settings = SETTINGS.replace("ssl = on", "ssl = off");
         let root = self.directory.path();
@@ -102,7 +104,7 @@ impl SecurePostgres {
     }
 
     fn stop(&mut self) {
-        // Killed, it would leave shared memory behind.
+        // SIGKILL would leave shared memory.
         if let Some(pid) = Pid::from_raw(self.server.id().cast_signed()) {
             let _ = kill_process(pid, Signal::QUIT);
         }
@@ -116,7 +118,7 @@ impl Drop for SecurePostgres {
     }
 }
 
-/// On a port that was free a moment ago: another one, if somebody was faster.
+/// Starts the server on a free port; tries another if the port has been taken meanwhile.
 async fn serve(binaries: &Path, root: &Path) -> (Child, u16) {
     loop {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
@@ -129,12 +131,12 @@ async fn serve(binaries: &Path, root: &Path) -> (Child, u16) {
             .expect("postgres runs");
         let log = root.join("log");
         let serves = eventually("PostgreSQL is ready", async || {
-            let said = fs::read_to_string(&log).unwrap_or_default();
+            let text = fs::read_to_string(&log).unwrap_or_default();
             let ended = server.try_wait().expect("a child can be asked").is_some();
-            match said {
-                _ if said.contains("ready to accept connections") => Some(true),
-                _ if ended && said.contains("Address already in use") => Some(false),
-                _ if ended => panic!("{said}"),
+            match text {
+                _ if text.contains("ready to accept connections") => Some(true),
+                _ if ended && text.contains("Address already in use") => Some(false),
+                _ if ended => panic!("{text}"),
                 _ => None,
             }
         })
@@ -149,15 +151,15 @@ fn command(binaries: &Path, root: &Path, name: &str) -> Command {
     let mut command = Command::new(binaries.join(name));
     command.current_dir(root).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
     if geteuid().is_root() {
-        command.uid(NOBODY).gid(NOBODY);
+        command.uid(NOBODY_UID).gid(NOBODY_UID);
     }
     command
 }
 
-/// The directory of PostgreSQL's binaries: the path's, or the newest of Debian's.
+/// The directory of PostgreSQL's binaries, from the path or the newest of Debian.
 fn binaries() -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
-    // What is on the path may be a link beside which there is no postgres.
+    // On the path there may be a link without postgres beside it.
     let linked = env::split_paths(&path)
         .filter_map(|directory| fs::canonicalize(directory.join("initdb")).ok())
         .filter_map(|file| file.parent().map(Path::to_owned));

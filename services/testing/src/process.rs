@@ -1,4 +1,4 @@
-//! A service as its users run it: a binary, a signal, an exit status.
+//! A service as a process: binary, signals, exit status.
 
 use std::{
     ffi::OsStr,
@@ -16,28 +16,28 @@ use tokio::{
 
 use crate::wait::{DEADLINE, eventually};
 
-/// What a service says on standard output once it can be called (`transport::announce`).
+/// What a service prints when it accepts calls (`transport::announce`).
 const LISTENS_ON: &str = " listens on ";
 
-/// A running binary of ours, killed when the test ends.
+/// A running process, killed when it is dropped.
 #[derive(Debug)]
 pub struct Process {
     command: Command,
     child: Child,
     lines: Lines,
-    /// Of those that ran before it was started again.
+    /// Output from before each restart.
     past: Vec<Lines>,
 }
 
-/// What a process wrote so far, on standard output and on standard error.
+/// Lines of standard output and standard error.
 type Lines = Arc<Mutex<Vec<String>>>;
 
 impl Process {
-    /// Starts a binary, as in `env!("CARGO_BIN_EXE_schema")`, on ports of its own, with only these
-    /// variables in its environment.
+    /// Starts a binary, such as `env!("CARGO_BIN_EXE_schema")`, on free ports, with only these
+    /// environment variables.
     ///
     /// # Panics
-    /// There is no such binary.
+    /// The binary cannot be started.
     pub fn start(binary: impl AsRef<OsStr>, arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary);
         command
@@ -53,8 +53,8 @@ impl Process {
         Self { command, child, lines, past: Vec::new() }
     }
 
-    /// Starts it again after [`kill`](Self::kill) or [`terminate`](Self::terminate), on the
-    /// addresses that it had, where its clients look for it.
+    /// Starts it again after [`kill`](Self::kill) or [`terminate`](Self::terminate), on the same
+    /// addresses.
     pub fn restart(&mut self) {
         for line in self.output() {
             if let Some((service, address)) = line.split_once(LISTENS_ON) {
@@ -67,7 +67,7 @@ impl Process {
         self.past.push(std::mem::replace(&mut self.lines, lines));
     }
 
-    /// Where a service of this process listens; waits until it does.
+    /// The address of a service of this process; waits until it listens.
     ///
     /// # Panics
     /// The process ends before it listens.
@@ -93,18 +93,18 @@ impl Process {
         self.child.id().expect("the process runs")
     }
 
-    /// Its lines so far, standard output and standard error as they came.
+    /// Lines of standard output and standard error so far.
     pub fn output(&self) -> Vec<String> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// All of its lines, also those from before it was started again.
+    /// All lines, including those from before restarts.
     pub fn history(&self) -> Vec<String> {
         let all = self.past.iter().chain([&self.lines]);
         all.flat_map(|lines| lines.lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
     }
 
-    /// `kill -9`, and waits until it is gone.
+    /// Kills it with SIGKILL and waits for its end.
     ///
     /// # Panics
     /// It cannot be killed.
@@ -112,18 +112,18 @@ impl Process {
         self.child.kill().await.expect("a child can be killed");
     }
 
-    /// SIGTERM, and waits for its end.
+    /// Sends SIGTERM and waits for its end.
     pub async fn terminate(&mut self) -> ExitStatus {
-        self.ask_to_end();
+        self.send_sigterm();
         self.ended().await
     }
 
-    /// SIGTERM.
-    pub fn ask_to_end(&self) {
+    /// Sends SIGTERM.
+    pub fn send_sigterm(&self) {
         self.signal(Signal::TERM);
     }
 
-    /// Stops it as a machine that vanished would: its connections stay, and nobody answers.
+    /// Sends SIGSTOP: like a machine that vanished, its connections stay open and are not answered.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
     }
@@ -135,10 +135,10 @@ impl Process {
         }
     }
 
-    /// Waits for the end that it comes to by itself.
+    /// Waits until it exits by itself.
     ///
     /// # Panics
-    /// It goes on.
+    /// It is still running after [`DEADLINE`].
     pub async fn ended(&mut self) -> ExitStatus {
         let status = timeout(DEADLINE, self.child.wait()).await;
         status.expect("the process ends").expect("a child can be waited for")
@@ -147,7 +147,7 @@ impl Process {
 
 fn spawn(command: &mut Command) -> (Child, Lines) {
     let mut child = command.spawn().unwrap_or_else(|error| {
-        panic!("{}: {error}; cargo build makes it", command.as_std().get_program().display())
+        panic!("{}: {error}; run cargo build", command.as_std().get_program().display())
     });
     let lines = Lines::default();
     if let Some(output) = child.stdout.take() {
@@ -162,7 +162,7 @@ fn spawn(command: &mut Command) -> (Child, Lines) {
 async fn collect(output: impl AsyncRead + Unpin, lines: Lines) {
     let mut reader = BufReader::new(output).lines();
     while let Ok(Some(line)) = reader.next_line().await {
-        // Seen only where the test fails.
+        // Shown only if the test fails.
         eprintln!("{line}");
         lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
@@ -172,12 +172,12 @@ async fn collect(output: impl AsyncRead + Unpin, lines: Lines) {
 mod tests {
     use super::*;
 
-    /// A stand-in that keeps the fixture's side of the bargain.
+    /// A script that behaves like a service.
     const SERVER: &str = "trap 'exit 7' TERM; echo fake listens on 127.0.0.1:${FAKE_LISTEN##*:}; \
                           while :; do :; done";
 
     #[tokio::test]
-    async fn a_process_is_found_asked_to_end_and_started_again() {
+    async fn a_process_reports_its_address_and_restarts() {
         let mut process = Process::start("/bin/bash", &["-c", SERVER], &[("FAKE_LISTEN", ":1")]);
         assert_eq!(process.address("fake").await.port(), 1);
         assert_eq!(process.terminate().await.code(), Some(7));

@@ -1,22 +1,22 @@
-//! What a program reads in an error: its reason, its metadata, the fields at fault.
+//! The details of an error: reason, metadata, fields.
 
 use std::time::Duration;
 
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
-/// The reason of its `ErrorInfo`, such as `SCHEMA_NOT_AT_HEAD`.
+/// The reason in an error's `ErrorInfo`, such as `SCHEMA_NOT_AT_HEAD`.
 ///
 /// # Panics
-/// It carries none: every error of ours does.
+/// The error has no `ErrorInfo`.
 pub fn reason(status: &Status) -> String {
     status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}")).reason
 }
 
-/// One value of its `ErrorInfo`'s metadata.
+/// A value in the metadata of an error's `ErrorInfo`.
 ///
 /// # Panics
-/// It carries no such key.
+/// The metadata has no such key.
 pub fn info(status: &Status, key: &str) -> String {
     status
         .get_details_error_info()
@@ -24,13 +24,13 @@ pub fn info(status: &Status, key: &str) -> String {
         .unwrap_or_else(|| panic!("no '{key}' in the ErrorInfo of {status:?}"))
 }
 
-/// The paths of the fields that its `BadRequest` names; none where it carries no `BadRequest`.
+/// The fields that an error's `BadRequest` names; empty without a `BadRequest`.
 pub fn bad_fields(status: &Status) -> Vec<String> {
     let violations = status.get_details_bad_request().map(|bad| bad.field_violations);
     violations.unwrap_or_default().into_iter().map(|violation| violation.field).collect()
 }
 
-/// When its `RetryInfo` says to try again, if it carries one.
+/// The delay in an error's `RetryInfo`.
 pub fn retry_delay(status: &Status) -> Option<Duration> {
     status.get_details_retry_info().and_then(|info| info.retry_delay)
 }

@@ -1,4 +1,4 @@
-//! A scrape, as Prometheus makes it.
+//! Scrapes metrics like Prometheus.
 
 use std::{io, net::SocketAddr};
 
@@ -9,30 +9,30 @@ use tokio::{
 };
 use tower::Service as _;
 
-/// What a service's metrics said.
+/// The metrics of a service.
 #[derive(Clone, Debug)]
 pub struct Scrape {
-    /// All of it, with the HTTP response's head.
+    /// The HTTP response with its headers.
     pub text: String,
 }
 
 impl Scrape {
-    /// Scrapes where metrics are served.
+    /// Scrapes an address.
     ///
     /// # Panics
-    /// Nobody answers, or with something else.
+    /// The response is not a page of metrics.
     pub async fn of(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).await.expect("metrics are served there");
         Self::over(socket, address).await.expect("the scrape is answered")
     }
 
-    /// Scrapes where metrics are served over TLS, at `localhost`.
+    /// Scrapes an address over TLS, with the server name `localhost`.
     ///
     /// # Errors
-    /// One does not trust the other.
+    /// The TLS handshake fails.
     ///
     /// # Panics
-    /// Nobody answers, or with something else.
+    /// The response is not a page of metrics.
     pub async fn secure(address: SocketAddr, files: ClientFiles) -> io::Result<Self> {
         let url = format!("https://localhost:{}", address.port());
         let url = url.parse().expect("it is a URI");
@@ -54,16 +54,16 @@ impl Scrape {
         Ok(Self { text })
     }
 
-    /// The value of a metric, such as `gate_open` or `schema_drift{kind="missing"}`, if it is told.
+    /// The value of a metric, such as `gate_open` or `schema_drift{kind="missing"}`, if present.
     pub fn get(&self, metric: &str) -> Option<f64> {
         let line = self.text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
         line.map(|value| value.parse().expect("a value is a number"))
     }
 
-    /// The value of a metric that must be told.
+    /// The value of a metric.
     ///
     /// # Panics
-    /// It is not.
+    /// The metric is missing.
     pub fn value(&self, metric: &str) -> f64 {
         self.get(metric).unwrap_or_else(|| panic!("{metric} is missing in:\n{}", self.text))
     }

@@ -1,4 +1,4 @@
-//! One connection for plain SQL, to either database.
+//! A connection to either database for plain SQL.
 
 use database::{Connection, Database, with_conn};
 use diesel::{
@@ -10,7 +10,7 @@ use wire::error_chain;
 
 use crate::background;
 
-/// A connection; a refusal ends the test.
+/// A connection; errors end the test.
 pub struct Session(Connection);
 
 #[derive(QueryableByName)]
@@ -23,7 +23,7 @@ impl Session {
     /// Connects.
     ///
     /// # Panics
-    /// It cannot.
+    /// The connection fails.
     pub async fn open(url: &str) -> Self {
         let url = url.parse().unwrap_or_else(|error| panic!("{error}"));
         let database = Database::new(&url, "testing", 1);
@@ -32,7 +32,7 @@ impl Session {
         Self(connection.unwrap_or_else(|error| panic!("{url}: {}", error_chain(&error))))
     }
 
-    /// Runs statements, whatever they are: a transaction stays open until it is ended.
+    /// Runs statements; a transaction stays open until it is ended.
     ///
     /// # Panics
     /// The database refuses them.
@@ -41,15 +41,15 @@ impl Session {
             .unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
-    /// Tries statements; what the database says against them is the error.
+    /// Runs statements and returns the database's error.
     ///
     /// # Errors
-    /// It refuses them.
+    /// The database refuses them.
     pub async fn attempt(&mut self, sql: &str) -> Result<(), String> {
         with_conn!(&mut self.0, c => c.batch_execute(sql).await).map_err(|error| error.to_string())
     }
 
-    /// The only column of a query's rows, as text.
+    /// Runs a query; returns its only column as text.
     ///
     /// # Panics
     /// The database refuses the query.

@@ -1,8 +1,8 @@
-//! Databases that were migrated once and are cloned for each test: on PostgreSQL a template of
-//! the server's, on SQLite a file's bytes.
+//! Databases that are migrated once and cloned for each test: a template database on PostgreSQL,
+//! the bytes of a file on SQLite.
 //!
-//! They are made from `migrations/` without the schema service, so that its own mistakes cannot
-//! hide in them, and hold what the Diesel CLI would leave.
+//! They are created from `migrations/` as the Diesel CLI would, without the schema service, so that
+//! they do not depend on the code under test.
 
 use std::{
     collections::HashMap,
@@ -18,13 +18,13 @@ use tokio::sync::Mutex;
 
 use crate::{database::with_database, session::Session};
 
-/// The built-in revisions, oldest first: the last is head.
+/// The ids of the built-in revisions, oldest first; the last is head.
 pub fn revisions() -> Vec<String> {
     read(Dialect::Sqlite).into_iter().map(|revision| revision.id.into_owned()).collect()
 }
 
-/// The name of the server's template at a revision. The first test that asks makes it, whichever
-/// process it runs in; the others wait for it.
+/// The name of the template database at a revision. The first test that needs it creates it; tests
+/// of all processes wait for it.
 pub(crate) async fn postgres(server: &str, revision: &str) -> String {
     let applied = up_to(Dialect::Postgres, revision);
     let name = format!("test_template_{revision}_{:016x}", digest(&applied));
@@ -32,7 +32,7 @@ pub(crate) async fn postgres(server: &str, revision: &str) -> String {
     let mut session = Session::open(server).await;
     session.execute("SELECT pg_advisory_lock(hashtext('test templates'))").await;
     if session.column(&exists).await.is_empty() {
-        // Under its own name only when it is whole.
+        // It gets its name when it is complete.
         let unfinished = format!("{name}_unfinished");
         session.execute(&format!("DROP DATABASE IF EXISTS {unfinished}")).await;
         session.execute(&format!("CREATE DATABASE {unfinished}")).await;
@@ -42,19 +42,19 @@ pub(crate) async fn postgres(server: &str, revision: &str) -> String {
     name
 }
 
-/// The bytes of a file at a revision, made once in each process.
+/// The bytes of a file at a revision, created once in each process.
 pub(crate) async fn sqlite(revision: &str) -> Vec<u8> {
-    static MADE: Mutex<Option<HashMap<String, Vec<u8>>>> = Mutex::const_new(None);
-    let mut made = MADE.lock().await;
-    let made = made.get_or_insert_default();
-    if let Some(bytes) = made.get(revision) {
+    static FILES: Mutex<Option<HashMap<String, Vec<u8>>>> = Mutex::const_new(None);
+    let mut files = FILES.lock().await;
+    let files = files.get_or_insert_default();
+    if let Some(bytes) = files.get(revision) {
         return bytes.clone();
     }
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     let url = format!("sqlite:{}", file.path().display());
     migrate(Dialect::Sqlite, &url, &up_to(Dialect::Sqlite, revision)).await;
     let bytes = fs::read(file.path()).expect("the file is there");
-    made.insert(revision.into(), bytes.clone());
+    files.insert(revision.into(), bytes.clone());
     bytes
 }
 
@@ -73,7 +73,7 @@ async fn migrate(dialect: Dialect, url: &str, applied: &[Revision]) {
 fn up_to(dialect: Dialect, revision: &str) -> Vec<Revision> {
     let mut revisions = read(dialect);
     let last = revisions.iter().position(|held| held.id == revision);
-    revisions.truncate(1 + last.unwrap_or_else(|| panic!("there is no revision {revision}")));
+    revisions.truncate(1 + last.unwrap_or_else(|| panic!("unknown revision {revision}")));
     revisions
 }
 
@@ -83,7 +83,7 @@ fn read(dialect: Dialect) -> Vec<Revision> {
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Tells templates of other texts apart: a server may be used again after an edit.
+/// Distinguishes templates of different texts: a server may be used again after an edit.
 fn digest(revisions: &[Revision]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for revision in revisions {

@@ -1,28 +1,27 @@
-//! Waiting for a condition instead of for a time.
+//! Waiting for a condition.
 
 use std::time::Duration;
 
-/// How long anything in a test may take to come true. Far more than it needs: it only bounds a
-/// test that fails.
+/// How long a condition may take to hold. Much longer than necessary: it only bounds a failing
+/// test.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
-/// How often a condition is looked at.
-const PACE: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Asks until there is an answer, and returns it.
+/// Polls until there is a value, and returns it.
 ///
 /// # Panics
-/// There is none within the [`DEADLINE`]; `what` says what was waited for.
-pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let asked = async {
+/// There is none within the [`DEADLINE`]; `what` names the condition.
+pub async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
+    let polling = async {
         loop {
-            if let Some(answer) = ask().await {
-                return answer;
+            if let Some(value) = poll().await {
+                return value;
             }
-            tokio::time::sleep(PACE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    tokio::time::timeout(DEADLINE, asked)
+    tokio::time::timeout(DEADLINE, polling)
         .await
         .unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"))
 }

@@ -143,12 +143,12 @@ mod tests {
             if let Some(content) = content {
                 fs::write(&file, content).unwrap();
             }
-            for (said, expected) in [
+            for (message, expected) in [
                 (read_chain(&file).unwrap_err().to_string(), certificate),
                 (read_key(&file).unwrap_err().to_string(), private),
             ] {
-                assert!(said.starts_with(file.to_str().unwrap()), "{said}");
-                assert!(said.contains(expected) && !said.contains("secret"), "{said}");
+                assert!(message.starts_with(file.to_str().unwrap()), "{message}");
+                assert!(message.contains(expected) && !message.contains("secret"), "{message}");
             }
         }
     }

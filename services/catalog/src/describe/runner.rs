@@ -1,7 +1,7 @@
 //! Running a revision on a scratch database. Nobody else uses it, so there is no lock, no
 //! bookkeeping and no retry.
 
-use database::{Connection, with_conn};
+use database::{Connection, statement_position, with_conn};
 use diesel::{QueryResult, result::Error};
 use diesel_async::SimpleAsyncConnection as _;
 use revisions::Revision;
@@ -34,15 +34,15 @@ pub(super) async fn apply(
         Connection::Postgres(_) => Dialect::Postgres,
         Connection::Sqlite(_) => Dialect::Sqlite,
     };
+    let statements = split(dialect, sql);
     if !revision.transactional {
-        for (index, statement) in split(dialect, sql).iter().enumerate() {
+        for (index, statement) in statements.iter().enumerate() {
             execute_alone(connection, statement)
                 .await
                 .map_err(|error| failed(sql, index + 1, statement, error))?;
         }
         return Ok(());
     }
-    let statements = split(dialect, sql);
     let commit = Statement { text: "COMMIT", line: line_of(sql, sql.len()), offset: sql.len() };
     let mut running = (0, &commit);
     let result = async {
@@ -82,14 +82,9 @@ async fn reset(connection: &mut Connection) -> QueryResult<()> {
 }
 
 fn failed(sql: &str, number: usize, statement: &Statement<'_>, error: Error) -> StatementError {
-    let position = match &error {
-        Error::DatabaseError(_, information) => information.statement_position(),
-        _ => None,
-    };
-    // In characters, from 1.
-    let position = position.and_then(|position| usize::try_from(position).ok()?.checked_sub(1));
-    let line = position.map_or(statement.line, |position| {
-        let bytes: usize = statement.text.chars().take(position).map(char::len_utf8).sum();
+    let line = statement_position(&error).map_or(statement.line, |position| {
+        let before = statement.text.chars().take(position.saturating_sub(1));
+        let bytes: usize = before.map(char::len_utf8).sum();
         line_of(sql, statement.offset + bytes)
     });
     StatementError { number, line, summary: summary(statement.text), source: error }

@@ -5,48 +5,43 @@ use std::process::ExitCode;
 use api::chat::v1::{Chat, ChatType, CreateChatRequest, ListChatsRequest};
 use clap::{Args, ValueEnum};
 use cli::Failure;
-use wire::convert::time;
+use wire::{convert::time, format_time};
 
-use super::asking::{Asking, harmless};
+use super::client_args::{ClientArgs, escape_control};
 
-/// Which chats to list.
 #[derive(Clone, Debug, Args)]
 pub struct ListArgs {
-    /// Only these.
+    /// List chats of this type only
     #[arg(long, value_name = "TYPE")]
     pub r#type: Option<Kind>,
-    /// At most so many.
-    #[arg(long, default_value_t = 50)]
+    /// Maximum number of chats to list
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
     pub limit: usize,
-    /// Whom to ask.
     #[command(flatten)]
-    pub asking: Asking,
+    pub client: ClientArgs,
 }
 
-/// What to make.
 #[derive(Clone, Debug, Args)]
 pub struct CreateArgs {
-    /// The chat's address in the messenger, such as 491701234567@s.whatsapp.net.
+    /// Address of the chat in the messenger, such as 491701234567@s.whatsapp.net
     pub jid: String,
-    /// What people call it.
+    /// Name of the chat
     #[arg(long, default_value = "")]
     pub name: String,
-    /// What kind of chat it is.
+    /// Type of the chat
     #[arg(long, value_name = "TYPE")]
     pub r#type: Option<Kind>,
-    /// Whom to ask.
     #[command(flatten)]
-    pub asking: Asking,
+    pub client: ClientArgs,
 }
 
-/// The kind of a chat.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Kind {
-    /// Two people.
+    /// Two people
     Private,
-    /// Many who write.
+    /// Several people who write
     Group,
-    /// One who writes, many who read.
+    /// One person who writes, many who read
     Channel,
 }
 
@@ -61,19 +56,18 @@ impl Kind {
     }
 }
 
-/// `chat list`: the chat with the newest message first.
 pub(super) async fn list(args: &ListArgs) -> Result<ExitCode, Failure> {
-    let mut client = args.asking.client().await?;
+    let mut client = args.client.client().await?;
     let (mut left, mut page_token) = (args.limit, String::new());
-    let mut none = args.limit > 0;
+    let mut is_empty = args.limit > 0;
     while left > 0 {
         let page_size = i32::try_from(left.min(1_000)).unwrap_or(i32::MAX);
         let request =
             ListChatsRequest { page_size, page_token, r#type: Kind::wire(args.r#type).into() };
         let page = client.list_chats(request).await?.into_inner();
         for chat in page.chats.iter().take(left) {
-            args.asking.output.result(chat, &words(chat))?;
-            none = false;
+            args.client.output.result(chat, &format_chat(chat))?;
+            is_empty = false;
         }
         left -= page.chats.len().min(left);
         page_token = page.next_page_token;
@@ -81,13 +75,12 @@ pub(super) async fn list(args: &ListArgs) -> Result<ExitCode, Failure> {
             break;
         }
     }
-    if none {
-        args.asking.output.note("there is none: chat create JID makes one");
+    if is_empty {
+        args.client.output.note("no chats; run \"chat create JID\" to create one");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// `chat create`.
 pub(super) async fn create(args: CreateArgs) -> Result<ExitCode, Failure> {
     let chat = Chat {
         jid: args.jid,
@@ -96,22 +89,22 @@ pub(super) async fn create(args: CreateArgs) -> Result<ExitCode, Failure> {
         ..Chat::default()
     };
     let request = CreateChatRequest { chat: Some(chat) };
-    let created = args.asking.client().await?.create_chat(request).await?.into_inner();
+    let created = args.client.client().await?.create_chat(request).await?.into_inner();
     let chat = created.chat.unwrap_or_default();
-    args.asking.output.result(&chat, &words(&chat))?;
+    args.client.output.result(&chat, &format_chat(&chat))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// `2026-01-01 12:00:00Z  group    a@g.us  Friends`.
-fn words(chat: &Chat) -> String {
+/// `2026-01-01T12:00:00Z  group    a@g.us  Friends`.
+fn format_chat(chat: &Chat) -> String {
     let last = chat.last_message_at.and_then(time);
-    let last = last.map_or_else(|| "-".into(), |at| at.format("%F %TZ").to_string());
+    let last = last.map_or_else(|| "-".into(), |at| format_time(at));
     let kind = match chat.r#type() {
         ChatType::Unspecified => "-",
         ChatType::Private => "private",
         ChatType::Group => "group",
         ChatType::Channel => "channel",
     };
-    let (jid, name) = (harmless(&chat.jid), harmless(&chat.name));
+    let (jid, name) = (escape_control(&chat.jid), escape_control(&chat.name));
     format!("{last:<20}  {kind:<7}  {jid}  {name}").trim_end().into()
 }

@@ -16,55 +16,53 @@ use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::asking::{Asking, harmless};
+use super::client_args::{ClientArgs, escape_control};
 
-/// Bytes of a request, at most: what the server takes, and some for the frame.
-const MOST: usize = 4 * 1024 * 1024 - 1024;
-/// Rows on their way from the file to the server.
-const AHEAD: usize = 256;
-/// Refused lines that are told one by one, as many as the server tells.
-const TOLD: usize = 100;
-/// How often the bar moves though no row does.
-const TICK: Duration = Duration::from_millis(200);
+/// Below the server's limit for a message, with space for the frame.
+const MAX_ROW_BYTES: usize = 4 * 1024 * 1024 - 1024;
+/// Rows read ahead of the stream to the server.
+const MAX_QUEUED_ROWS: usize = 256;
+/// Refused lines that are printed; the server lists as many.
+const MAX_ERRORS: usize = 100;
+/// Between redraws of the progress bar.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What to import.
 #[derive(Clone, Debug, Args)]
 pub struct ImportArgs {
-    /// Chats as JSON, one on a line, as `chat list --json` prints them; `-` is standard input. A
-    /// chat whose jid is there is updated.
+    /// File of chats as JSON, one on a line, as `chat list --json` prints them; `-` is standard input. A
+    /// chat whose jid exists is updated
     pub file: PathBuf,
-    /// Whom to ask.
     #[command(flatten)]
-    pub asking: Asking,
+    pub client: ClientArgs,
 }
 
-/// `chat import`. A line that is refused is told, and costs no other.
+/// A line that is refused is reported, and the others are imported.
 pub(super) async fn import(args: ImportArgs) -> Result<ExitCode, Failure> {
-    let output = args.asking.output;
-    let mut client = args.asking.client().await?;
+    let output = args.client.output;
+    let mut client = args.client.client().await?;
     let named =
         |error: io::Error| Failure::Local(format!("{}: {error}", args.file.display()).into());
     let (bytes, input) = open(&args.file).map_err(named)?;
     let bar = (!output.json && io::stderr().is_terminal()).then(|| bar(bytes));
-    let (rows, streamed) = mpsc::channel(AHEAD);
+    let (rows, streamed) = mpsc::channel(MAX_QUEUED_ROWS);
     let reading = tokio::task::spawn_blocking({
         let bar = bar.clone();
         move || read(input, &rows, bar.as_ref())
     });
     let imported = client.import_chats(ReceiverStream::new(streamed)).await;
-    // It ends with the file, or with the stream that it feeds.
+    // The reader ends with the file or with the stream.
     let read = reading.await.map_err(|error| Failure::Local(error.into()))?;
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
     let (mut imported, skipped) = (imported?.into_inner(), read.map_err(named)?);
-    skipped.join(&mut imported);
+    skipped.merge_into(&mut imported);
     for ImportError { index, message, .. } in &imported.errors {
-        output.note(harmless(&format!("line {index}: {message}")));
+        output.note(escape_control(&format!("line {index}: {message}")));
     }
     let ImportChatsResponse { created, updated, failed, .. } = imported;
-    let words = format!("{created} created, {updated} updated, {failed} refused");
-    output.result(&imported, &words)?;
+    let summary = format!("{created} created, {updated} updated, {failed} refused");
+    output.result(&imported, &summary)?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -106,7 +104,7 @@ fn read(
         match row(text) {
             Ok(row) => {
                 if rows.blocking_send(row).is_err() {
-                    // The server ended the stream: its answer says why.
+                    // The server ended the stream: its response has the error.
                     break;
                 }
             }
@@ -119,17 +117,16 @@ fn read(
 fn row(text: &[u8]) -> io::Result<ImportChatsRequest> {
     let row = ImportChatsRequest { chat: Some(from_json::<Chat>(text)?) };
     match row.encoded_len() {
-        ..=MOST => Ok(row),
-        _ => Err(io::Error::other(format!("longer than {MOST} bytes"))),
+        ..=MAX_ROW_BYTES => Ok(row),
+        _ => Err(io::Error::other(format!("longer than {MAX_ROW_BYTES} bytes"))),
     }
 }
 
-/// The lines that were not sent.
 #[derive(Default)]
 struct Skipped {
-    /// All of them, in order, from 1.
+    /// Line numbers of all lines that were not sent, in order, from 1.
     lines: Vec<u64>,
-    /// Why, for the first that are no chats.
+    /// Of the first lines that are not chats.
     errors: Vec<ImportError>,
     failed: u64,
 }
@@ -138,14 +135,14 @@ impl Skipped {
     fn refuse(&mut self, line: u64, error: &io::Error) {
         self.lines.push(line);
         self.failed += 1;
-        if self.errors.len() < TOLD {
+        if self.errors.len() < MAX_ERRORS {
             let (reason, message) = ("LINE_UNREADABLE".into(), error.to_string());
             self.errors.push(ImportError { index: line, reason, message, ..Default::default() });
         }
     }
 
-    /// Adds what was refused here to what the server refused, and has all of it by line.
-    fn join(self, imported: &mut ImportChatsResponse) {
+    /// Adds the errors found here to the server's, which get line numbers in place of indices.
+    fn merge_into(self, imported: &mut ImportChatsResponse) {
         for error in &mut imported.errors {
             error.index = self.line(error.index);
         }
@@ -154,7 +151,7 @@ impl Skipped {
         imported.failed += self.failed;
     }
 
-    /// The line of a row, from 1.
+    /// The line number of a row, from 1.
     fn line(&self, index: u64) -> u64 {
         self.lines.iter().fold(index + 1, |line, skipped| line + u64::from(*skipped <= line))
     }
@@ -170,7 +167,7 @@ fn bar(bytes: Option<u64>) -> ProgressBar {
     };
     let style = ProgressStyle::with_template(template);
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.enable_steady_tick(TICK);
+    bar.enable_steady_tick(REDRAW_INTERVAL);
     bar
 }
 
@@ -179,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_is_told_by_its_line() {
+    fn the_index_of_a_row_becomes_its_line() {
         let skipped = Skipped { lines: vec![1, 3, 4], ..Skipped::default() };
         assert_eq!([0, 1, 2].map(|index| skipped.line(index)), [2, 5, 6]);
         assert_eq!(Skipped::default().line(7), 8);

@@ -7,42 +7,41 @@ use api::gate::v1::{
 };
 use chrono::{DateTime, Utc};
 use cli::{Failure, NOT_SO, rounded};
-use wire::convert::time;
+use wire::{convert::time, format_time};
 
-use super::asking::Asking;
+use super::client_args::ClientArgs;
 
-/// `chat ready`.
-pub(super) async fn ready(asking: &Asking) -> Result<ExitCode, Failure> {
-    let mut client = ReadinessServiceClient::new(asking.connect().await?);
-    let said = client.readiness(ReadinessRequest {}).await?.into_inner();
-    asking.output.result(&said, &words(&said, Utc::now()))?;
-    Ok(if said.open { ExitCode::SUCCESS } else { NOT_SO.into() })
+pub(super) async fn ready(client_args: &ClientArgs) -> Result<ExitCode, Failure> {
+    let mut client = ReadinessServiceClient::new(client_args.connect().await?);
+    let readiness = client.readiness(ReadinessRequest {}).await?.into_inner();
+    client_args.output.result(&readiness, &format_readiness(&readiness, Utc::now()))?;
+    Ok(if readiness.open { ExitCode::SUCCESS } else { NOT_SO.into() })
 }
 
-/// The verdict, with its reason and the way out; then each proof; then how old all that is, by
+/// The verdict with its reason and what to do, each proof, and the age of the view of the schema by
 /// this machine's clock.
-fn words(said: &ReadinessResponse, now: DateTime<Utc>) -> String {
-    let since = moment(said.since, now);
-    let mut lines = vec![match said.open {
+fn format_readiness(readiness: &ReadinessResponse, now: DateTime<Utc>) -> String {
+    let since = format_moment(readiness.since, now);
+    let mut lines = vec![match readiness.open {
         true => format!("open since {since}"),
-        false => format!("closed since {since}: {}", said.reason),
+        false => format!("closed since {since}: {}", readiness.reason),
     }];
-    // Where a proof fails, its evidence is the message.
-    let told = said.proofs.iter().any(|proof| proof.evidence == said.message);
-    if !said.message.is_empty() && !told {
-        lines.push(format!("  {}", said.message));
+    // The evidence of a proof that fails is the message already.
+    let is_evidence = readiness.proofs.iter().any(|proof| proof.evidence == readiness.message);
+    if !readiness.message.is_empty() && !is_evidence {
+        lines.push(format!("  {}", readiness.message));
     }
-    lines.extend(said.proofs.iter().map(|proof| proof_words(proof, now)));
-    lines.push(match said.heard_at {
-        Some(heard) => format!("the schema service answered {}", moment(Some(heard), now)),
-        None => "the schema service never answered".into(),
+    lines.extend(readiness.proofs.iter().map(|proof| format_proof(proof, now)));
+    lines.push(match readiness.heard_at {
+        Some(heard) => format!("the schema service answered {}", format_moment(Some(heard), now)),
+        None => "the schema service has not answered".into(),
     });
-    lines.push(format!("requires {}, built with {}", said.requires, said.built_with));
+    lines.push(format!("requires {}, built with {}", readiness.requires, readiness.built_with));
     lines.join("\n")
 }
 
 /// `schema     holds  the schema is at 0006 (2s ago)`.
-fn proof_words(proof: &Proof, now: DateTime<Utc>) -> String {
+fn format_proof(proof: &Proof, now: DateTime<Utc>) -> String {
     let verdict = match (proof.holds, proof.checked_at) {
         (_, None) => "?",
         (true, Some(_)) => "holds",
@@ -52,16 +51,16 @@ fn proof_words(proof: &Proof, now: DateTime<Utc>) -> String {
     format!("  {:<9} {verdict:<6} {}{}", proof.name, proof.evidence, seen.unwrap_or_default())
 }
 
-/// `2026-01-01 12:00:00Z (1m 3s ago)`.
-fn moment(at: Option<prost_types::Timestamp>, now: DateTime<Utc>) -> String {
+/// `2026-01-01T12:00:00Z (1m 3s ago)`.
+fn format_moment(at: Option<prost_types::Timestamp>, now: DateTime<Utc>) -> String {
     match at.and_then(|at| Some((time(at)?, age(at, now)?))) {
-        Some((at, age)) => format!("{} ({age} ago)", at.format("%F %TZ")),
+        Some((at, age)) => format!("{} ({age} ago)", format_time(at)),
         None => "an unknown time".into(),
     }
 }
 
-/// How long ago something was: no digits below a second once there is one, and nothing where
-/// another clock is ahead of this one.
+/// The age of a time: in whole seconds from one second on, and zero if the time is ahead of this
+/// machine's clock.
 fn age(at: prost_types::Timestamp, now: DateTime<Utc>) -> Option<String> {
     let age = (now - time(at)?).to_std().unwrap_or_default();
     Some(rounded(if age.as_secs() > 0 { Duration::from_secs(age.as_secs()) } else { age }))
@@ -76,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn what_people_read() {
+    fn readiness_is_formatted_for_people() {
         let proof = |name: &str, holds, evidence: &str, checked_at| Proof {
             name: name.into(),
             holds,
             evidence: evidence.into(),
             checked_at,
         };
-        let said = ReadinessResponse {
+        let readiness = ReadinessResponse {
             open: false,
             reason: "SCHEMA_OTHER_DATABASE".into(),
             message: "give both the same DATABASE_URL".into(),
@@ -99,14 +98,14 @@ mod tests {
         };
         let now = DateTime::from_timestamp(100, 0).unwrap();
         assert_eq!(
-            words(&said, now).lines().collect::<Vec<_>>(),
+            format_readiness(&readiness, now).lines().collect::<Vec<_>>(),
             [
-                "closed since 1970-01-01 00:00:10Z (1m 30s ago): SCHEMA_OTHER_DATABASE",
+                "closed since 1970-01-01T00:00:10Z (1m 30s ago): SCHEMA_OTHER_DATABASE",
                 "  give both the same DATABASE_URL",
                 "  schema    holds  the schema is at 0006 (1s ago)",
                 "  database  fails  it reads x (<1ms ago)",
                 "  models    ?      not tried",
-                "the schema service answered 1970-01-01 00:01:38Z (2s ago)",
+                "the schema service answered 1970-01-01T00:01:38Z (2s ago)",
                 "requires 0006, built with 0006",
             ]
         );

@@ -8,32 +8,29 @@ use cli::Failure;
 use uuid::Uuid;
 
 use super::{
-    asking::{Asking, chat},
-    tail::clock,
+    client_args::{ClientArgs, find_chat},
+    tail::sent_at,
 };
 
-/// What to send.
 #[derive(Clone, Debug, Args)]
 pub struct SendArgs {
-    /// The chat: its jid, or its id.
+    /// Jid or id of the chat
     pub chat: String,
-    /// What to say; `-` reads it from standard input.
+    /// Text of the message; `-` reads it from standard input
     pub text: String,
-    /// Who says it.
-    #[arg(long, env = "CHAT_SENDER", default_value = "chat-cli")]
+    /// Sender of the message
+    #[arg(long, env = "CHAT_SENDER", value_name = "NAME", default_value = "chat-cli")]
     pub sender: String,
-    /// The message that it answers, by id.
+    /// Id of the message that this message replies to
     #[arg(long, default_value = "", value_name = "MESSAGE")]
     pub reply_to: String,
-    /// The message's own id, a UUID: sending it again stores nothing new.
-    #[arg(long, default_value_t = Uuid::now_v7())]
+    /// Id of the message: a message that is sent again with the same id is stored once
+    #[arg(long, value_name = "UUID", default_value_t = Uuid::now_v7())]
     pub id: Uuid,
-    /// Whom to ask.
     #[command(flatten)]
-    pub asking: Asking,
+    pub client: ClientArgs,
 }
 
-/// `chat send`.
 pub(super) async fn send(args: SendArgs) -> Result<ExitCode, Failure> {
     let mut body = args.text;
     if body == "-" {
@@ -42,9 +39,9 @@ pub(super) async fn send(args: SendArgs) -> Result<ExitCode, Failure> {
             .read_to_string(&mut body)
             .map_err(|error| Failure::Local(format!("standard input: {error}").into()))?;
     }
-    let mut client = args.asking.client().await?;
+    let mut client = args.client.client().await?;
     let request = SendMessageRequest {
-        chat_id: chat(&mut client, &args.chat).await?.id,
+        chat_id: find_chat(&mut client, &args.chat).await?.id,
         id: args.id.to_string(),
         sender: args.sender,
         body,
@@ -52,6 +49,6 @@ pub(super) async fn send(args: SendArgs) -> Result<ExitCode, Failure> {
         metadata: None,
     };
     let sent = client.send_message(request).await?.into_inner().message.unwrap_or_default();
-    args.asking.output.result(&sent, &format!("{}  sent {}", clock(&sent), sent.id))?;
+    args.client.output.result(&sent, &format!("{}  sent {}", sent_at(&sent), sent.id))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `chat tail`: messages as they come, over lost connections and replicas that restart.
+//! `chat tail`: messages as they arrive, across lost connections and restarts of the service.
 
 use std::{collections::HashMap, process::ExitCode, time::Duration};
 
@@ -6,65 +6,68 @@ use api::chat::v1::{Chat, ListMessagesRequest, Message, SubscribeRequest};
 use clap::Args;
 use cli::Failure;
 use tonic::{Code, Status};
-use wire::convert::time;
+use wire::{convert::time, format_time};
 
-use super::asking::{Asking, Client, chat, harmless};
+use super::client_args::{Client, ClientArgs, escape_control, find_chat};
 
-/// The pauses before a stream that broke is asked for anew: the first, and the longest.
-const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
-/// Chats whose names are remembered.
-const NAMES: usize = 1_000;
+/// Between attempts to subscribe: the first and the longest.
+const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
+/// Chats whose names are cached.
+const MAX_CACHED_NAMES: usize = 1_000;
 
-/// What to follow.
 #[derive(Clone, Debug, Args)]
 pub struct TailArgs {
-    /// The chat: its jid, or its id. Every chat, if not given.
+    /// Jid or id of the chat; all chats if not given
     pub chat: Option<String>,
-    /// How many of the chat's last messages are shown first.
+    /// Number of the chat's last messages to print first
     #[arg(long, short = 'n', default_value_t = 10, value_name = "COUNT")]
     pub last: i32,
-    /// Start after this message, by its cursor, as --json prints it.
+    /// Start after the message with this cursor, as --json prints it
     #[arg(long, default_value = "", value_name = "CURSOR", conflicts_with = "last")]
     pub after: String,
-    /// Whom to ask.
     #[command(flatten)]
-    pub asking: Asking,
+    pub client: ClientArgs,
 }
 
-/// `chat tail`.
 pub(super) async fn tail(args: TailArgs) -> Result<ExitCode, Failure> {
-    let mut client = args.asking.client().await?;
+    let mut client = args.client.client().await?;
     let followed = match &args.chat {
-        Some(meant) => Some(chat(&mut client, meant).await?),
+        Some(id_or_jid) => Some(find_chat(&mut client, id_or_jid).await?),
         None => None,
     };
-    let mut tail =
-        Tail { client, asking: args.asking, followed, after: args.after, names: HashMap::new() };
+    let mut tail = Tail {
+        client,
+        client_args: args.client,
+        followed,
+        after: args.after,
+        names: HashMap::new(),
+    };
     if tail.after.is_empty() {
-        tail.last(args.last).await?;
+        tail.print_last(args.last).await?;
     }
-    let [mut pause, longest] = PAUSES;
+    let [mut pause, longest] = RETRY_DELAYS;
     loop {
-        let heard = tail.follow().await?;
-        pause = if heard { PAUSES[0] } else { (pause * 2).min(longest) };
+        let has_messages = tail.follow().await?;
+        pause = if has_messages { RETRY_DELAYS[0] } else { (pause * 2).min(longest) };
         tokio::time::sleep(pause).await;
     }
 }
 
 struct Tail {
     client: Client,
-    asking: Asking,
+    client_args: ClientArgs,
     followed: Option<Chat>,
-    /// The cursor of the last message that was shown.
+    /// The cursor of the last message that was printed.
     after: String,
     names: HashMap<String, String>,
 }
 
 impl Tail {
-    /// Shows the chat's last messages, oldest first.
-    async fn last(&mut self, count: i32) -> Result<(), Failure> {
+    /// Prints the chat's last messages, oldest first.
+    async fn print_last(&mut self, count: i32) -> Result<(), Failure> {
         let Some(chat) = &self.followed else { return Ok(()) };
-        // One at least: live is after the newest, also where the first stream breaks at once.
+        // At least one, for its cursor: the stream begins after the newest message, also when the first
+        // attempt to subscribe fails.
         let request = ListMessagesRequest {
             chat_id: chat.id.clone(),
             page_size: count.max(1),
@@ -76,19 +79,19 @@ impl Tail {
         }
         let shown = usize::try_from(count).unwrap_or_default();
         for message in messages.iter().take(shown).rev() {
-            self.show(message).await?;
+            self.print(message).await?;
         }
         Ok(())
     }
 
-    /// Shows what comes until the stream breaks in a way that may pass; whether anything came.
+    /// Prints messages until the stream fails in a way that a retry may solve; true if there were any.
     async fn follow(&mut self) -> Result<bool, Failure> {
         let request = SubscribeRequest {
             chat_id: self.followed.as_ref().map(|chat| chat.id.clone()).unwrap_or_default(),
             after: self.after.clone(),
         };
-        let mut heard = false;
-        let broken = match self.client.subscribe(request).await {
+        let mut has_messages = false;
+        let failure = match self.client.subscribe(request).await {
             Err(status) => status,
             Ok(stream) => {
                 let mut stream = stream.into_inner();
@@ -96,9 +99,9 @@ impl Tail {
                     match stream.message().await {
                         Ok(Some(next)) => {
                             let message = next.message.unwrap_or_default();
-                            self.show(&message).await?;
+                            self.print(&message).await?;
                             self.after = message.cursor;
-                            heard = true;
+                            has_messages = true;
                         }
                         Ok(None) => break Status::unavailable("the stream ended"),
                         Err(status) => break status,
@@ -106,40 +109,42 @@ impl Tail {
                 }
             }
         };
-        let passes =
-            matches!(broken.code(), Code::Unavailable | Code::ResourceExhausted | Code::Unknown);
-        if !passes {
-            return Err(broken.into());
+        let is_transient =
+            matches!(failure.code(), Code::Unavailable | Code::ResourceExhausted | Code::Unknown);
+        if !is_transient {
+            return Err(failure.into());
         }
-        let from = match self.after.is_empty() {
-            true => "what is said meanwhile is not shown",
-            false => "nothing will be left out",
+        let consequence = match self.after.is_empty() {
+            true => "messages sent in the meantime are not printed",
+            false => "no message is skipped",
         };
-        self.asking.output.note(format!("lost ({}); trying again, {from}", broken.message()));
-        Ok(heard)
+        self.client_args
+            .output
+            .note(format!("stream lost ({}); subscribing again, {consequence}", failure.message()));
+        Ok(has_messages)
     }
 
-    async fn show(&mut self, message: &Message) -> Result<(), Failure> {
-        let mut line = clock(message);
-        if self.followed.is_none() && !self.asking.output.json {
+    async fn print(&mut self, message: &Message) -> Result<(), Failure> {
+        let mut line = sent_at(message);
+        if self.followed.is_none() && !self.client_args.output.json {
             line = format!("{line}  {}", self.name(&message.chat_id).await);
         }
-        let (sender, body) = (harmless(&message.sender), harmless(&message.body));
-        self.asking.output.result(message, &format!("{line}  {sender}: {body}"))?;
+        let (sender, body) = (escape_control(&message.sender), escape_control(&message.body));
+        self.client_args.output.result(message, &format!("{line}  {sender}: {body}"))?;
         Ok(())
     }
 
-    /// What a chat is called; its id, where nobody can say.
+    /// The name of a chat, else its jid; its id if it cannot be read.
     async fn name(&mut self, id: &str) -> String {
         if let Some(name) = self.names.get(id) {
             return name.clone();
         }
-        let name = match chat(&mut self.client, id).await {
-            Ok(chat) if chat.name.is_empty() => harmless(&chat.jid),
-            Ok(chat) => harmless(&chat.name),
+        let name = match find_chat(&mut self.client, id).await {
+            Ok(chat) if chat.name.is_empty() => escape_control(&chat.jid),
+            Ok(chat) => escape_control(&chat.name),
             Err(_) => id.to_owned(),
         };
-        if self.names.len() >= NAMES {
+        if self.names.len() >= MAX_CACHED_NAMES {
             self.names.clear();
         }
         self.names.insert(id.to_owned(), name.clone());
@@ -147,8 +152,7 @@ impl Tail {
     }
 }
 
-/// When a message was sent: `2026-01-01 12:00:00Z`.
-pub(super) fn clock(message: &Message) -> String {
+pub(super) fn sent_at(message: &Message) -> String {
     let at = message.sent_at.and_then(time);
-    at.map(|at| at.format("%F %TZ").to_string()).unwrap_or_default()
+    at.map(format_time).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Assignments: bots put into chats, listed there and taken out.
+//! The methods for assignments.
 
 use api::chat::v1::{
     AssignBotRequest, AssignBotResponse, ListAssignmentsRequest, ListAssignmentsResponse,
@@ -44,7 +44,7 @@ pub(super) async fn assign(
         return Err(Error::BotNotFound(bot_id));
     }
     let stored = match new.upsert(connection).await {
-        // One of them went meanwhile.
+        // One of them was deleted in between.
         Err(DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => {
             return Err(match Chat::by_id(connection, &chat_id).await? {
                 None => Error::ChatNotFound(chat_id),

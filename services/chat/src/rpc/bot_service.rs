@@ -1,4 +1,4 @@
-//! chat.v1.BotService: the table of its methods.
+//! The methods of chat.v1.BotService.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -17,31 +17,30 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{assignments, bots, deliveries};
 use crate::{
     bots::{dispatcher::DeliveryDispatcher, fanout::Fanout},
-    limits::Room,
+    limits::ConcurrencyLimit,
     store::Store,
 };
 
-/// chat.v1.BotService.
-pub struct Bots {
+pub(crate) struct BotRpcs {
     store: Store,
     dispatcher: Arc<DeliveryDispatcher>,
     fanout: Fanout,
-    streams: Room,
+    streams: ConcurrencyLimit,
 }
 
-impl Bots {
+impl BotRpcs {
     pub(crate) const fn new(
         store: Store,
         dispatcher: Arc<DeliveryDispatcher>,
         fanout: Fanout,
-        streams: Room,
+        streams: ConcurrencyLimit,
     ) -> Self {
         Self { store, dispatcher, fanout, streams }
     }
 }
 
 #[tonic::async_trait]
-impl BotService for Bots {
+impl BotService for BotRpcs {
     type WorkStream = Pin<Box<dyn Stream<Item = Result<WorkResponse, Status>> + Send + 'static>>;
 
     async fn create_bot(
@@ -106,11 +105,11 @@ impl BotService for Bots {
         &self,
         request: Request<Streaming<WorkRequest>>,
     ) -> Result<Response<Self::WorkStream>, Status> {
-        let place = self.streams.enter()?;
+        let permit = self.streams.try_acquire()?;
         let (_, extensions, requests) = request.into_parts();
         let caller = extensions.get::<Caller>().cloned();
-        let told = deliveries::work(&self.dispatcher, place, requests, caller);
-        Ok(Response::new(Box::pin(self.store.gate().while_open(told))))
+        let leased = deliveries::work(&self.dispatcher, permit, requests, caller);
+        Ok(Response::new(Box::pin(self.store.gate().while_open(leased))))
     }
 
     async fn list_parked_deliveries(

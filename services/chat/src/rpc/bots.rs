@@ -1,14 +1,17 @@
-//! Bots: made, looked at, listed, changed and deleted.
+//! The methods for bots.
 
 use api::chat::v1::{
     CreateBotRequest, CreateBotResponse, DeleteBotRequest, DeleteBotResponse, GetBotRequest,
     GetBotResponse, ListBotsRequest, ListBotsResponse, UpdateBotRequest, UpdateBotResponse,
 };
-use database::types::Time;
+use database::{Connection, types::Time};
+use diesel::QueryResult;
 use uuid::Uuid;
-use wire::page::{self, Page};
 
-use super::convert;
+use super::{
+    convert,
+    list::{List, read_page},
+};
 use crate::{
     bots::{MAX_TYPE_LENGTH, fanout::Fanout},
     error::Error,
@@ -17,8 +20,8 @@ use crate::{
     validate,
 };
 
-const NAME_LENGTH: usize = 255;
-const DESCRIPTION_LENGTH: usize = 10_000;
+const MAX_NAME_CHARS: usize = 255;
+const MAX_DESCRIPTION_CHARS: usize = 10_000;
 
 pub(super) async fn create(
     store: &Store,
@@ -29,11 +32,11 @@ pub(super) async fn create(
     let new = Bot {
         id: Uuid::now_v7().to_string(),
         kind: validate::text("bot.type", bot.r#type, MAX_TYPE_LENGTH)?,
-        name: validate::text("bot.name", bot.name, NAME_LENGTH)?,
+        name: validate::text("bot.name", bot.name, MAX_NAME_CHARS)?,
         description: validate::optional_text(
             "bot.description",
             bot.description,
-            DESCRIPTION_LENGTH,
+            MAX_DESCRIPTION_CHARS,
         )?,
         config: validate::metadata("bot.config", bot.config)?,
         enabled: bot.enabled,
@@ -55,20 +58,44 @@ pub(super) async fn list(
     store: &Store,
     request: ListBotsRequest,
 ) -> Result<ListBotsResponse, Error> {
-    let mut page = Page::of(request.page_size)?;
-    let kind = validate::optional_text("type", request.r#type, MAX_TYPE_LENGTH)?;
-    let filter = format!("bots?type={}", kind.as_deref().unwrap_or_default());
-    let mut after = page::read(&request.page_token, &filter)?.unwrap_or_default();
+    let bot_type = validate::optional_text("type", request.r#type, MAX_TYPE_LENGTH)?;
     let connection = &mut store.connection().await?;
-    loop {
-        let read = Bot::page(connection, kind.as_deref(), &after, page.wanted()).await?;
-        after = read.last().map(|last| last.id.clone()).unwrap_or_default();
-        if !page.take(read, |bot| bot.id.clone(), convert::bot) {
-            break;
-        }
-    }
-    let (bots, next_page_token) = page.end(&filter);
+    let list = BotList { bot_type };
+    let (bots, next_page_token) =
+        read_page(&list, connection, request.page_size, &request.page_token).await?;
     Ok(ListBotsResponse { bots, next_page_token })
+}
+
+struct BotList {
+    bot_type: Option<String>,
+}
+
+impl List for BotList {
+    type Row = Bot;
+    type Key = String;
+    type Item = api::chat::v1::Bot;
+
+    fn name(&self) -> String {
+        format!("bots?type={}", self.bot_type.as_deref().unwrap_or_default())
+    }
+
+    async fn read(
+        &self,
+        connection: &mut Connection,
+        after: Option<String>,
+        limit: usize,
+    ) -> QueryResult<Vec<Bot>> {
+        let after = after.unwrap_or_default();
+        Bot::page(connection, self.bot_type.as_deref(), &after, limit).await
+    }
+
+    fn key(row: &Bot) -> String {
+        row.id.clone()
+    }
+
+    fn convert(row: Bot) -> Self::Item {
+        convert::bot(row)
+    }
 }
 
 pub(super) async fn update(
@@ -82,10 +109,10 @@ pub(super) async fn update(
     let [kind, name, description, config, enabled] = validate::mask(request.update_mask, fields)?;
     let changes = BotChanges {
         kind: kind.then(|| validate::text("bot.type", bot.r#type, MAX_TYPE_LENGTH)).transpose()?,
-        name: name.then(|| validate::text("bot.name", bot.name, NAME_LENGTH)).transpose()?,
+        name: name.then(|| validate::text("bot.name", bot.name, MAX_NAME_CHARS)).transpose()?,
         description: description
             .then(|| {
-                validate::optional_text("bot.description", bot.description, DESCRIPTION_LENGTH)
+                validate::optional_text("bot.description", bot.description, MAX_DESCRIPTION_CHARS)
             })
             .transpose()?,
         config: config.then(|| validate::metadata("bot.config", bot.config)).transpose()?,

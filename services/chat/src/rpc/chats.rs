@@ -1,4 +1,4 @@
-//! Chats, one at a time and page by page.
+//! The methods for chats.
 
 use api::chat::v1::{
     CreateChatRequest, CreateChatResponse, DeleteChatRequest, DeleteChatResponse, GetChatRequest,
@@ -6,27 +6,29 @@ use api::chat::v1::{
     get_chat_request::Key,
 };
 use chrono::DateTime;
-use database::types::Time;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use uuid::Uuid;
-use wire::{
-    Problem,
-    page::{self, Page},
+use database::{Connection, types::Time};
+use diesel::{
+    QueryResult,
+    result::{DatabaseErrorKind, Error as DieselError},
 };
+use uuid::Uuid;
 
-use super::convert;
+use super::{
+    convert,
+    list::{List, ListKey, read_page},
+};
 use crate::{
     error::Error,
     models::{
-        chat::{Chat, ChatChanges, NewChat},
+        chat::{Chat, ChatChanges, ChatType, NewChat},
         chat_page::{self, ChatKey},
     },
     store::Store,
     validate,
 };
 
-pub(super) const JID_LENGTH: usize = 100;
-pub(super) const NAME_LENGTH: usize = 255;
+pub(super) const MAX_JID_CHARS: usize = 100;
+pub(super) const MAX_NAME_CHARS: usize = 255;
 
 pub(super) async fn create(
     store: &Store,
@@ -36,8 +38,8 @@ pub(super) async fn create(
     let now = Time::now();
     let new = NewChat {
         id: Uuid::now_v7().to_string(),
-        jid: validate::text("chat.jid", chat.jid, JID_LENGTH)?,
-        name: validate::optional_text("chat.name", chat.name, NAME_LENGTH)?,
+        jid: validate::text("chat.jid", chat.jid, MAX_JID_CHARS)?,
+        name: validate::optional_text("chat.name", chat.name, MAX_NAME_CHARS)?,
         chat_type: validate::chat_type("chat.type", chat.r#type)?,
         metadata: validate::metadata("chat.metadata", chat.metadata)?,
         created_at: now,
@@ -62,7 +64,7 @@ pub(super) async fn get(store: &Store, request: GetChatRequest) -> Result<GetCha
             (Chat::by_id(connection, &id).await?, id)
         }
         Key::Jid(jid) => {
-            let jid = validate::text("jid", jid, JID_LENGTH)?;
+            let jid = validate::text("jid", jid, MAX_JID_CHARS)?;
             (Chat::by_jid(connection, &jid).await?, jid)
         }
     };
@@ -74,23 +76,45 @@ pub(super) async fn list(
     store: &Store,
     request: ListChatsRequest,
 ) -> Result<ListChatsResponse, Error> {
-    let mut page = Page::of(request.page_size)?;
-    let of = validate::chat_type("type", request.r#type)?;
-    let filter = format!("chats?type={}", request.r#type);
-    let mut after = match page::read(&request.page_token, &filter)? {
-        Some(key) => Some(place(&key)?),
-        None => None,
-    };
+    let chat_type = validate::chat_type("type", request.r#type)?;
     let connection = &mut store.connection().await?;
-    loop {
-        let read = chat_page::read(connection, of, after.as_ref(), page.wanted()).await?;
-        after = read.last().map(ChatKey::from);
-        if !page.take(read, key, convert::chat) {
-            break;
-        }
-    }
-    let (chats, next_page_token) = page.end(&filter);
+    let list = ChatList { wire_type: request.r#type, chat_type };
+    let (chats, next_page_token) =
+        read_page(&list, connection, request.page_size, &request.page_token).await?;
     Ok(ListChatsResponse { chats, next_page_token })
+}
+
+/// Chats of one type, or of all, newest message first.
+struct ChatList {
+    wire_type: i32,
+    chat_type: Option<ChatType>,
+}
+
+impl List for ChatList {
+    type Row = Chat;
+    type Key = ChatKey;
+    type Item = api::chat::v1::Chat;
+
+    fn name(&self) -> String {
+        format!("chats?type={}", self.wire_type)
+    }
+
+    async fn read(
+        &self,
+        connection: &mut Connection,
+        after: Option<ChatKey>,
+        limit: usize,
+    ) -> QueryResult<Vec<Chat>> {
+        chat_page::read(connection, self.chat_type, after.as_ref(), limit).await
+    }
+
+    fn key(row: &Chat) -> ChatKey {
+        ChatKey::from(row)
+    }
+
+    fn convert(row: Chat) -> Self::Item {
+        convert::chat(row)
+    }
 }
 
 pub(super) async fn update(
@@ -102,7 +126,7 @@ pub(super) async fn update(
     let [name, kind, metadata] = validate::mask(request.update_mask, ["name", "type", "metadata"])?;
     let changes = ChatChanges {
         name: name
-            .then(|| validate::optional_text("chat.name", chat.name, NAME_LENGTH))
+            .then(|| validate::optional_text("chat.name", chat.name, MAX_NAME_CHARS))
             .transpose()?,
         chat_type: kind.then(|| validate::chat_type("chat.type", chat.r#type)).transpose()?,
         metadata: metadata
@@ -127,25 +151,23 @@ pub(super) async fn delete(
     }
 }
 
-/// A chat's place in the listing, as a page token keeps it.
-fn key(chat: &Chat) -> String {
-    let micros = |time: Time| time.utc().timestamp_micros();
-    let last = chat.last_message_at.map(|time| micros(time).to_string()).unwrap_or_default();
-    format!("{last}|{}|{}", micros(chat.created_at), chat.id)
-}
+impl ListKey for ChatKey {
+    fn encode(&self) -> String {
+        let micros = |time: Time| time.utc().timestamp_micros();
+        let last = self.last_message_at.map(|time| micros(time).to_string()).unwrap_or_default();
+        format!("{last}|{}|{}", micros(self.created_at), self.id)
+    }
 
-fn place(key: &str) -> Result<ChatKey, Problem> {
-    let time = |micros: &str| {
-        micros.parse().ok().and_then(DateTime::from_timestamp_micros).map(Time::from)
-    };
-    let parsed = || {
-        let (last, rest) = key.split_once('|')?;
+    fn decode(text: &str) -> Option<Self> {
+        let time = |micros: &str| {
+            micros.parse().ok().and_then(DateTime::from_timestamp_micros).map(Time::from)
+        };
+        let (last, rest) = text.split_once('|')?;
         let (created, id) = rest.split_once('|')?;
-        Some(ChatKey {
+        Some(Self {
             last_message_at: if last.is_empty() { None } else { Some(time(last)?) },
             created_at: time(created)?,
-            id: validate::id("id", id.to_owned()).ok()?,
+            id: String::decode(id)?,
         })
-    };
-    parsed().ok_or_else(page::foreign)
+    }
 }

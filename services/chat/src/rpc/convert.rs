@@ -1,4 +1,4 @@
-//! Rows as the wire has them.
+//! Rows of the database as messages of the contract.
 
 use ::wire::convert::{timestamp, to_struct};
 use api::chat::v1::{self as wire, schedule::When};
@@ -18,7 +18,6 @@ use crate::{
     },
 };
 
-/// A row as the wire has it.
 pub(super) fn chat(chat: Chat) -> wire::Chat {
     wire::Chat {
         r#type: chat_type(chat.chat_type).into(),
@@ -32,7 +31,6 @@ pub(super) fn chat(chat: Chat) -> wire::Chat {
     }
 }
 
-/// A row as the wire has it.
 pub(super) fn message(message: &Message) -> wire::Message {
     wire::Message {
         id: message.id.clone(),
@@ -46,7 +44,6 @@ pub(super) fn message(message: &Message) -> wire::Message {
     }
 }
 
-/// A row as the wire has it.
 pub(super) fn schedule(schedule: Schedule) -> wire::Schedule {
     let when = match schedule.kind {
         ScheduleKind::Once => {
@@ -69,7 +66,6 @@ pub(super) fn schedule(schedule: Schedule) -> wire::Schedule {
     }
 }
 
-/// A row as the wire has it.
 pub(super) fn bot(bot: Bot) -> wire::Bot {
     wire::Bot {
         id: bot.id,
@@ -83,7 +79,6 @@ pub(super) fn bot(bot: Bot) -> wire::Bot {
     }
 }
 
-/// A row as the wire has it.
 pub(super) fn assignment(assignment: Assignment) -> wire::Assignment {
     wire::Assignment {
         chat_id: assignment.chat_id,
@@ -107,7 +102,6 @@ pub(super) fn leased(leased: LeasedDelivery) -> wire::WorkResponse {
     }
 }
 
-/// A row as the wire has it, with the id of its message.
 pub(super) fn parked((delivery, message_id): (Delivery, String)) -> wire::ParkedDelivery {
     wire::ParkedDelivery {
         message_id,

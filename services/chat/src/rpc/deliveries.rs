@@ -1,21 +1,22 @@
-//! Deliveries: the stream of a worker, and what is parked.
+//! The methods for deliveries: a worker's stream, and parked deliveries.
 
 use std::sync::Arc;
 
 use access::Caller;
 use api::chat::v1::{
-    ListParkedDeliveriesRequest, ListParkedDeliveriesResponse, RetryDeliveryRequest,
-    RetryDeliveryResponse, WorkRequest, WorkResponse,
+    ListParkedDeliveriesRequest, ListParkedDeliveriesResponse, ParkedDelivery,
+    RetryDeliveryRequest, RetryDeliveryResponse, WorkRequest, WorkResponse,
 };
+use database::Connection;
+use diesel::QueryResult;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Status, Streaming};
-use wire::{
-    Problem,
-    page::{self, Page},
-};
 
-use super::convert;
+use super::{
+    convert,
+    list::{List, ListKey, read_page},
+};
 use crate::{
     bots::{dispatcher::DeliveryDispatcher, worker},
     error::Error,
@@ -26,11 +27,11 @@ use crate::{
 
 pub(super) fn work(
     dispatcher: &Arc<DeliveryDispatcher>,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
     requests: Streaming<WorkRequest>,
     caller: Option<Caller>,
 ) -> impl Stream<Item = Result<WorkResponse, Status>> + Send + use<> {
-    let leased = worker::start(dispatcher, requests, caller, place);
+    let leased = worker::start(dispatcher, requests, caller, permit);
     ReceiverStream::new(leased).map(|leased| leased.map(convert::leased))
 }
 
@@ -38,32 +39,53 @@ pub(super) async fn list_parked(
     store: &Store,
     request: ListParkedDeliveriesRequest,
 ) -> Result<ListParkedDeliveriesResponse, Error> {
-    let mut page = Page::of(request.page_size)?;
-    let bot_id = validate::optional_text("bot_id", request.bot_id, validate::ID_LENGTH)?;
-    let chat_id = validate::optional_text("chat_id", request.chat_id, validate::ID_LENGTH)?;
-    let filter = format!(
-        "parked?bot={}&chat={}",
-        bot_id.as_deref().unwrap_or_default(),
-        chat_id.as_deref().unwrap_or_default()
-    );
-    let mut after = match page::read(&request.page_token, &filter)? {
-        Some(key) => place(&key)?,
-        None => (0, String::new()),
-    };
+    let bot_id = validate::optional_text("bot_id", request.bot_id, validate::MAX_ID_CHARS)?;
+    let chat_id = validate::optional_text("chat_id", request.chat_id, validate::MAX_ID_CHARS)?;
     let connection = &mut store.connection().await?;
-    let (bot_id, chat_id) = (bot_id.as_deref(), chat_id.as_deref());
-    loop {
-        let (wanted, behind) = (page.wanted(), (after.0, after.1.as_str()));
-        let read = Delivery::parked_page(connection, bot_id, chat_id, behind, wanted).await?;
-        after =
-            read.last().map(|(last, _)| (last.position, last.bot_id.clone())).unwrap_or_default();
-        let key = |(row, _): &(Delivery, _)| format!("{}|{}", row.position, row.bot_id);
-        if !page.take(read, key, convert::parked) {
-            break;
-        }
-    }
-    let (deliveries, next_page_token) = page.end(&filter);
+    let list = ParkedList { bot_id, chat_id };
+    let (deliveries, next_page_token) =
+        read_page(&list, connection, request.page_size, &request.page_token).await?;
     Ok(ListParkedDeliveriesResponse { deliveries, next_page_token })
+}
+
+struct ParkedList {
+    bot_id: Option<String>,
+    chat_id: Option<String>,
+}
+
+impl List for ParkedList {
+    /// With the message's id.
+    type Row = (Delivery, String);
+    type Key = ParkedKey;
+    type Item = ParkedDelivery;
+
+    fn name(&self) -> String {
+        format!(
+            "parked?bot={}&chat={}",
+            self.bot_id.as_deref().unwrap_or_default(),
+            self.chat_id.as_deref().unwrap_or_default()
+        )
+    }
+
+    async fn read(
+        &self,
+        connection: &mut Connection,
+        after: Option<ParkedKey>,
+        limit: usize,
+    ) -> QueryResult<Vec<Self::Row>> {
+        let (bot_id, chat_id) = (self.bot_id.as_deref(), self.chat_id.as_deref());
+        let after = after.unwrap_or_default();
+        let after = (after.position, after.bot_id.as_str());
+        Delivery::parked_page(connection, bot_id, chat_id, after, limit).await
+    }
+
+    fn key((delivery, _): &Self::Row) -> ParkedKey {
+        ParkedKey { position: delivery.position, bot_id: delivery.bot_id.clone() }
+    }
+
+    fn convert(row: Self::Row) -> Self::Item {
+        convert::parked(row)
+    }
 }
 
 pub(super) async fn retry(
@@ -82,10 +104,20 @@ pub(super) async fn retry(
     Ok(RetryDeliveryResponse {})
 }
 
-fn place(key: &str) -> Result<(i64, String), Problem> {
-    let parsed = || {
-        let (position, bot_id) = key.split_once('|')?;
-        Some((position.parse().ok()?, validate::id("bot_id", bot_id.to_owned()).ok()?))
-    };
-    parsed().ok_or_else(page::foreign)
+/// A parked delivery's place in their list.
+#[derive(Default)]
+struct ParkedKey {
+    position: i64,
+    bot_id: String,
+}
+
+impl ListKey for ParkedKey {
+    fn encode(&self) -> String {
+        format!("{}|{}", self.position, self.bot_id)
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let (position, bot_id) = text.split_once('|')?;
+        Some(Self { position: position.parse().ok()?, bot_id: String::decode(bot_id)? })
+    }
 }

@@ -12,51 +12,51 @@ use tonic::Streaming;
 use uuid::Uuid;
 use wire::{Problem, error_chain};
 
-use super::chats::{JID_LENGTH, NAME_LENGTH};
+use super::chats::{MAX_JID_CHARS, MAX_NAME_CHARS};
 use crate::{error::Error, models::chat_import::ImportedChat, store::Store, validate};
 
-/// Rows that are stored at once.
-const BATCH: usize = 500;
-/// Refused rows that are told one by one; further ones are counted.
-const TOLD: usize = 100;
-/// Characters of a refused row's field and message that are told: both may hold what it held.
-const TOLD_LENGTH: usize = 300;
-/// How often the log says how far an import is.
-const PROGRESS: Duration = Duration::from_secs(5);
+/// Rows that one statement stores.
+const MAX_BATCH: usize = 500;
+/// Refused rows that the response lists; it counts the others.
+const MAX_ERRORS: usize = 100;
+/// Characters of a refused row's field and of its message in the response: both may quote the row.
+const MAX_ERROR_CHARS: usize = 300;
+/// Between log lines about the progress of an import.
+const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) async fn import(
     store: &Store,
     mut stream: Streaming<ImportChatsRequest>,
 ) -> Result<ImportChatsResponse, Error> {
     let mut import = Import::new(store);
-    let broke_off = |status| Error::Stream(Box::new(status));
-    while let Some(request) = stream.message().await.map_err(broke_off)? {
-        import.take(request.chat).await?;
+    let stream_error = |status| Error::Stream(Box::new(status));
+    while let Some(request) = stream.message().await.map_err(stream_error)? {
+        import.add(request.chat).await?;
     }
     import.store_batch().await?;
-    let ImportChatsResponse { created, updated, failed, .. } = import.done;
+    let ImportChatsResponse { created, updated, failed, .. } = import.response;
     tracing::info!(created, updated, failed, "import finished");
-    Ok(import.done)
+    Ok(import.response)
 }
 
 struct Import<'a> {
     store: &'a Store,
     /// The index of the next row.
     next: u64,
-    /// By jid, with their indices: a batch holds a chat once.
+    /// Rows by jid, with their indices: a batch holds a chat once.
     batch: HashMap<String, (u64, ImportedChat)>,
-    done: ImportChatsResponse,
-    told_at: Instant,
+    response: ImportChatsResponse,
+    logged_at: Instant,
 }
 
 impl<'a> Import<'a> {
     fn new(store: &'a Store) -> Self {
-        let batch = HashMap::with_capacity(BATCH);
-        let done = ImportChatsResponse::default();
-        Self { store, next: 0, batch, done, told_at: Instant::now() }
+        let batch = HashMap::with_capacity(MAX_BATCH);
+        let response = ImportChatsResponse::default();
+        Self { store, next: 0, batch, response, logged_at: Instant::now() }
     }
 
-    async fn take(&mut self, chat: Option<Chat>) -> Result<(), Error> {
+    async fn add(&mut self, chat: Option<Chat>) -> Result<(), Error> {
         let index = self.next;
         self.next += 1;
         let row = match row(chat) {
@@ -66,7 +66,7 @@ impl<'a> Import<'a> {
                 return Ok(());
             }
         };
-        if self.batch.len() >= BATCH || self.batch.contains_key(&row.jid) {
+        if self.batch.len() >= MAX_BATCH || self.batch.contains_key(&row.jid) {
             self.store_batch().await?;
         }
         self.batch.insert(row.jid.clone(), (index, row));
@@ -83,14 +83,14 @@ impl<'a> Import<'a> {
             }
             result => result?,
         }
-        if self.told_at.elapsed() >= PROGRESS {
-            self.told_at = Instant::now();
-            tracing::info!(rows = self.next, failed = self.done.failed, "importing chats");
+        if self.logged_at.elapsed() >= LOG_INTERVAL {
+            self.logged_at = Instant::now();
+            tracing::info!(rows = self.next, failed = self.response.failed, "import in progress");
         }
         Ok(())
     }
 
-    /// What the database refuses in a batch, and we did not foresee, costs only its own row.
+    /// So that a row that the database refuses for an unforeseen reason fails alone.
     async fn store_one_by_one(
         &mut self,
         indices: &[u64],
@@ -99,7 +99,11 @@ impl<'a> Import<'a> {
         for (&index, row) in indices.iter().zip(rows) {
             match self.upsert([row.clone()].into()).await {
                 Err(error) if error.class() == Some(ErrorClass::Other) => {
-                    tracing::error!(index, error = error_chain(&error), "a row cannot be imported");
+                    tracing::error!(
+                        index,
+                        error = error_chain(&error),
+                        "row refused by the database"
+                    );
                     self.refuse(index, &Problem::internal());
                 }
                 result => result?,
@@ -112,16 +116,16 @@ impl<'a> Import<'a> {
         let all = rows.len();
         let connection = &mut self.store.connection().await?;
         let created = ImportedChat::upsert(connection, rows).await?;
-        self.done.created += created as u64;
-        self.done.updated += (all - created) as u64;
+        self.response.created += created as u64;
+        self.response.updated += (all - created) as u64;
         Ok(())
     }
 
     fn refuse(&mut self, index: u64, problem: &Problem) {
-        self.done.failed += 1;
-        if self.done.errors.len() < TOLD {
-            let cut = |text: &str| text.chars().take(TOLD_LENGTH).collect();
-            self.done.errors.push(ImportError {
+        self.response.failed += 1;
+        if self.response.errors.len() < MAX_ERRORS {
+            let cut = |text: &str| text.chars().take(MAX_ERROR_CHARS).collect();
+            self.response.errors.push(ImportError {
                 index,
                 field: problem.info("field").map(cut).unwrap_or_default(),
                 reason: problem.reason().as_str().into(),
@@ -136,8 +140,8 @@ fn row(chat: Option<Chat>) -> Result<ImportedChat, Problem> {
     let metadata = |given| validate::metadata("chat.metadata", Some(given));
     Ok(ImportedChat {
         id: Uuid::now_v7().to_string(),
-        jid: validate::text("chat.jid", chat.jid, JID_LENGTH)?,
-        name: validate::optional_text("chat.name", chat.name, NAME_LENGTH)?,
+        jid: validate::text("chat.jid", chat.jid, MAX_JID_CHARS)?,
+        name: validate::optional_text("chat.name", chat.name, MAX_NAME_CHARS)?,
         chat_type: validate::chat_type("chat.type", chat.r#type)?,
         metadata: chat.metadata.map(metadata).transpose()?,
         created_at: validate::time("chat.created_at", chat.created_at)?,

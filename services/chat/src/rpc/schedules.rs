@@ -1,21 +1,24 @@
-//! Schedules: made, looked at, changed and sent out of turn.
+//! The methods for schedules.
 
 use api::Reason;
 use api::chat::v1::{
     CreateScheduleRequest, CreateScheduleResponse, DeleteScheduleRequest, DeleteScheduleResponse,
     GetScheduleRequest, GetScheduleResponse, ListSchedulesRequest, ListSchedulesResponse,
-    RunScheduleRequest, RunScheduleResponse, Schedule as Wire, UpdateScheduleRequest,
+    RunScheduleRequest, RunScheduleResponse, Schedule as WireSchedule, UpdateScheduleRequest,
     UpdateScheduleResponse, schedule::When,
 };
-use database::types::Time;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use uuid::Uuid;
-use wire::{
-    Problem,
-    page::{self, Page},
+use database::{Connection, types::Time};
+use diesel::{
+    QueryResult,
+    result::{DatabaseErrorKind, Error as DieselError},
 };
+use uuid::Uuid;
+use wire::Problem;
 
-use super::convert;
+use super::{
+    convert,
+    list::{List, read_page},
+};
 use crate::{
     bus::{Bus, Topic},
     error::Error,
@@ -33,7 +36,7 @@ use crate::{
 };
 
 const UTC: &str = "UTC";
-const CRON_LENGTH: usize = 255;
+const MAX_CRON_CHARS: usize = 255;
 
 pub(super) async fn create(
     store: &Store,
@@ -79,27 +82,50 @@ pub(super) async fn list(
     store: &Store,
     request: ListSchedulesRequest,
 ) -> Result<ListSchedulesResponse, Error> {
-    let mut page = Page::of(request.page_size)?;
-    let chat_id = validate::optional_text("chat_id", request.chat_id, validate::ID_LENGTH)?;
-    let filter = format!("schedules?chat={}", chat_id.as_deref().unwrap_or_default());
-    let mut after = page::read(&request.page_token, &filter)?.unwrap_or_default();
+    let chat_id = validate::optional_text("chat_id", request.chat_id, validate::MAX_ID_CHARS)?;
     let connection = &mut store.connection().await?;
-    loop {
-        let wanted = page.wanted();
-        let read = Schedule::page(connection, chat_id.as_deref(), &after, wanted).await?;
-        after = read.last().map(|last| last.id.clone()).unwrap_or_default();
-        if !page.take(read, |schedule| schedule.id.clone(), convert::schedule) {
-            break;
-        }
-    }
-    if page.is_empty()
-        && let Some(chat_id) = chat_id
+    let list = ScheduleList { chat_id };
+    let (schedules, next_page_token) =
+        read_page(&list, connection, request.page_size, &request.page_token).await?;
+    if schedules.is_empty()
+        && let Some(chat_id) = list.chat_id
         && Chat::by_id(connection, &chat_id).await?.is_none()
     {
         return Err(Error::ChatNotFound(chat_id));
     }
-    let (schedules, next_page_token) = page.end(&filter);
     Ok(ListSchedulesResponse { schedules, next_page_token })
+}
+
+struct ScheduleList {
+    chat_id: Option<String>,
+}
+
+impl List for ScheduleList {
+    type Row = Schedule;
+    type Key = String;
+    type Item = WireSchedule;
+
+    fn name(&self) -> String {
+        format!("schedules?chat={}", self.chat_id.as_deref().unwrap_or_default())
+    }
+
+    async fn read(
+        &self,
+        connection: &mut Connection,
+        after: Option<String>,
+        limit: usize,
+    ) -> QueryResult<Vec<Schedule>> {
+        let after = after.unwrap_or_default();
+        Schedule::page(connection, self.chat_id.as_deref(), &after, limit).await
+    }
+
+    fn key(row: &Schedule) -> String {
+        row.id.clone()
+    }
+
+    fn convert(row: Schedule) -> Self::Item {
+        convert::schedule(row)
+    }
 }
 
 pub(super) async fn update(
@@ -114,11 +140,11 @@ pub(super) async fn update(
     let old = find(store, given.id).await?;
     let now = Time::now();
     let enabled = if enabled { given.enabled } else { old.enabled };
-    let moved = once || cron || timezone || enabled != old.enabled;
-    let moved = if moved {
+    let is_rescheduled = once || cron || timezone || enabled != old.enabled;
+    let rescheduled = if is_rescheduled {
         let when = if once || cron { given.when } else { when(&old)? };
         let timezone = if timezone { given.timezone } else { old.timezone };
-        // One that is done, or switched off, may stand in the past.
+        // A schedule that is done or disabled may have a time in the past.
         let after = (once || cron || enabled).then_some(now);
         Some(calendar(timezone, when, after)?)
     } else {
@@ -126,10 +152,12 @@ pub(super) async fn update(
     };
     let changes = ScheduleChanges {
         message: text.then(|| message(given.message)).transpose()?,
-        kind: moved.as_ref().map(|(_, calendar)| calendar.kind()),
-        expression: moved.as_ref().map(|(_, calendar)| calendar.expression()),
-        next_run_at: moved.as_ref().map(|(_, calendar)| calendar.next(now).filter(|_| enabled)),
-        timezone: moved.map(|(timezone, _)| timezone),
+        kind: rescheduled.as_ref().map(|(_, calendar)| calendar.kind()),
+        expression: rescheduled.as_ref().map(|(_, calendar)| calendar.expression()),
+        next_run_at: rescheduled
+            .as_ref()
+            .map(|(_, calendar)| calendar.next(now).filter(|_| enabled)),
+        timezone: rescheduled.map(|(timezone, _)| timezone),
         enabled: Some(enabled),
         metadata: metadata
             .then(|| validate::metadata("schedule.metadata", given.metadata))
@@ -176,7 +204,7 @@ fn message(text: String) -> Result<String, Problem> {
     validate::required("schedule.message", Some(text).filter(|text| !text.is_empty()))
 }
 
-/// When a schedule is due, as it was given; a time that is not `after` is refused.
+/// A schedule's calendar as requested. A time that is not later than `after` is refused.
 fn calendar(
     timezone: String,
     when: Option<When>,
@@ -190,13 +218,13 @@ fn calendar(
             let field = "schedule.once";
             let at = validate::required(field, validate::time(field, Some(time))?)?;
             if after.is_some_and(|after| at <= after) {
-                let what = "in the past: give a time that is still to come";
+                let what = "in the past: give a future time";
                 return Err(Problem::invalid(field, Reason::TimePast, what));
             }
             Calendar::Once(at)
         }
         When::Cron(fields) => {
-            let fields = validate::text("schedule.cron", fields, CRON_LENGTH)?;
+            let fields = validate::text("schedule.cron", fields, MAX_CRON_CHARS)?;
             Calendar::parse_cron(&fields, zone)
                 .map_err(|error| unreadable("schedule.cron", &error))?
         }
@@ -204,15 +232,16 @@ fn calendar(
     Ok((timezone, calendar))
 }
 
-/// The same, as it is stored.
+/// A schedule's calendar as stored.
 fn when(schedule: &Schedule) -> Result<Option<When>, Problem> {
     let field = match schedule.kind {
         ScheduleKind::Once => "schedule.once",
         ScheduleKind::Cron => "schedule.cron",
     };
-    let wire: Wire = convert::schedule(schedule.clone());
+    let wire: WireSchedule = convert::schedule(schedule.clone());
     wire.when.map(Some).ok_or_else(|| {
-        let what = format!("is stored as '{}': give another", schedule.expression);
+        let what =
+            format!("the stored value '{}' cannot be read: give another", schedule.expression);
         Problem::invalid(field, Reason::ScheduleUnreadable, what)
     })
 }

@@ -1,16 +1,18 @@
-//! Who may call what of the chat service.
+//! Which roles may call which methods of the chat service.
 
 use access::method_paths;
 use api::chat::v1::{
-    WorkRequest,
+    AssignBotRequest, Assignment, Bot, CreateBotRequest, WorkRequest,
     bot_service_client::BotServiceClient,
     work_request::{Attend, Request as Asked},
 };
 use testing::{
-    Backend, CallersFile, Process, apply, as_caller, both, call, channel, eventually, info, reason,
+    AccessFile, Backend, DEADLINE, Process, apply, as_caller, both, call, channel, eventually,
+    info, reason,
 };
+use tokio::time::timeout;
 use tokio_stream::{StreamExt as _, pending};
-use tonic::{Code, transport::Channel};
+use tonic::{Code, Status, transport::Channel};
 use transport::Reflection;
 
 use crate::fixture::Fixture;
@@ -21,7 +23,7 @@ const CHAT: &str = env!("CARGO_BIN_EXE_chat");
 const ROLES: [(&str, &str); 3] = [("reader", "reader"), ("bot", "bot"), ("service", "service")];
 
 /// A replica that knows its callers, beside one that does not.
-async fn guarded(fixture: &Fixture, callers: &CallersFile) -> (Process, Channel) {
+async fn guarded(fixture: &Fixture, callers: &AccessFile) -> (Process, Channel) {
     let (schema, file) = (format!("http://{}", fixture.schema), callers.path());
     let file = file.display().to_string();
     let env = [
@@ -55,7 +57,7 @@ fn may(path: &str) -> Option<&'static [&'static str]> {
 #[apply(both!)]
 async fn each_role_may_call_what_is_its_own(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
-    let callers = CallersFile::of(&ROLES);
+    let callers = AccessFile::of(&ROLES);
     let (_process, channel) = guarded(&fixture, &callers).await;
     for path in method_paths(&["chat.v1", "gate.v1"]) {
         let Some(may) = may(&path) else { continue };
@@ -80,18 +82,25 @@ async fn each_role_may_call_what_is_its_own(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_bot_attends_to_its_own_type_alone(backend: Backend) {
+async fn a_bot_may_attend_only_to_its_own_type(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
-    let callers = CallersFile::of(&ROLES);
+    let callers = AccessFile::of(&ROLES);
     let (_process, channel) = guarded(&fixture, &callers).await;
-    let attend = async |caller: &str, kind: &str| {
-        let attend = Attend { r#type: kind.into(), ..Attend::default() };
+    let chat_id = fixture.chat("a").await;
+    for bot_type in ["echo", "translation"] {
+        assign_bot(&fixture, &chat_id, bot_type).await;
+    }
+    // A worker that is accepted gets the delivery of a message.
+    let attend = async |caller: &str, bot_type: &str| {
+        let attend = Attend { r#type: bot_type.into(), ..Attend::default() };
         let first = WorkRequest { request: Some(Asked::Attend(attend)) };
         let requests = tokio_stream::once(first).chain(pending());
         let mut client = BotServiceClient::new(channel.clone());
-        let mut told = client.work(as_caller(Some(caller), requests)).await?.into_inner();
-        let first = tokio::time::timeout(std::time::Duration::from_secs(1), told.message()).await;
-        first.map_or(Ok(()), |first| first.map(drop))
+        let mut deliveries = client.work(as_caller(Some(caller), requests)).await?.into_inner();
+        fixture.say(&chat_id, "x").await;
+        let delivery = timeout(DEADLINE, deliveries.message()).await.expect("an answer")?;
+        assert_eq!(delivery.and_then(|delivery| delivery.bot).unwrap().r#type, bot_type);
+        Ok::<_, Status>(())
     };
     let denied = attend("bot", "translation").await.unwrap_err();
     assert_eq!(
@@ -103,10 +112,26 @@ async fn a_bot_attends_to_its_own_type_alone(backend: Backend) {
     attend("service", "translation").await.unwrap();
 }
 
+/// Creates a bot and puts it into a chat.
+async fn assign_bot(fixture: &Fixture, chat_id: &str, bot_type: &str) {
+    let mut client = BotServiceClient::new(channel(fixture.chat));
+    let bot =
+        Bot { r#type: bot_type.into(), name: bot_type.into(), enabled: true, ..Bot::default() };
+    let created = client.create_bot(CreateBotRequest { bot: Some(bot) }).await.unwrap();
+    let assignment = Assignment {
+        chat_id: chat_id.into(),
+        bot_id: created.into_inner().bot.unwrap().id,
+        enabled: true,
+        ..Assignment::default()
+    };
+    let request = AssignBotRequest { assignment: Some(assignment) };
+    client.assign_bot(request).await.unwrap();
+}
+
 #[tokio::test]
-async fn commands_show_a_token_and_say_what_to_do_without() {
+async fn commands_send_a_token_and_advise_if_it_is_missing() {
     let fixture = Fixture::ready(Backend::Sqlite).await;
-    let callers = CallersFile::of(&ROLES);
+    let callers = AccessFile::of(&ROLES);
     let (mut process, _) = guarded(&fixture, &callers).await;
     let url = format!("http://{}", process.address("chat").await);
     let chat = async |arguments: &[&str], who: Option<&str>| {

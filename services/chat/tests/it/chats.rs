@@ -51,7 +51,7 @@ async fn a_chat_needs_only_a_jid(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_a_chat_must_be_is_said_with_the_field(backend: Backend) {
+async fn an_invalid_chat_is_refused_with_the_field(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let nan = Value { kind: Some(Kind::NumberValue(f64::NAN)) };
     let metadata = Some(Struct { fields: [("a".into(), nan)].into() });
@@ -82,7 +82,7 @@ async fn a_jid_is_taken_once(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_is_not_there_is_not_found(backend: Backend) {
+async fn an_unknown_chat_is_not_found(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let mut client = fixture.client();
     let update = UpdateChatRequest {
@@ -155,7 +155,7 @@ async fn an_update_sets_what_its_mask_names(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_chat_takes_what_is_in_it_with_it(backend: Backend) {
+async fn deleting_a_chat_deletes_its_schedules(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let id = fixture.create(chat("a")).await.unwrap().id;
     let schedule = format!(

@@ -33,11 +33,11 @@ async fn a_chat_is_created_messages_are_sent_and_listed(backend: Backend) {
     let (_, nothing, hint) = chat(&fixture, &["list"]).await;
     assert_eq!(
         (nothing.as_str(), hint.as_str()),
-        ("", "there is none: chat create JID makes one\n")
+        ("", "no chats; run \"chat create JID\" to create one\n")
     );
     let (status, _, stderr) = chat(&fixture, &["send", "a@g.us", "hello"]).await;
     assert_eq!(status, Some(1));
-    assert!(stderr.contains("chat a@g.us not found\n  chat list shows them"), "{stderr}");
+    assert!(stderr.contains("chat a@g.us not found\n  run \"chat list\""), "{stderr}");
 
     let created =
         stdout_of(&fixture, &["create", "a@g.us", "--name", "Friends", "--type", "group"]).await;
@@ -87,7 +87,7 @@ async fn tail_resumes_after_its_server_was_killed(backend: Backend) {
     replica.restart();
     stdout_of(&fixture, &["send", "a", "4", "--sender", "me"]).await;
     assert_eq!(shown(4).await, ["1", "2", "3", "4"]);
-    let lost = tail.output().iter().any(|line| line.ends_with("nothing will be left out"));
+    let lost = tail.output().iter().any(|line| line.ends_with("no message is skipped"));
     assert!(lost, "{:?}", tail.output());
 }
 

@@ -30,7 +30,7 @@ async fn calls_succeed_until_probes_have_seen_not_serving(backend: Backend) {
     let mut list = async || client.list_chats(ListChatsRequest::default()).await;
     list().await.unwrap();
 
-    process.ask_to_end();
+    process.send_sigterm();
     reports(NotServing).await;
     list().await.unwrap();
     reports(NotServing).await;

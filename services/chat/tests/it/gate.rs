@@ -34,7 +34,7 @@ async fn it_serves_at_head_and_refuses_below(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_it_requires_is_enough_where_it_is_told_so(backend: Backend) {
+async fn mode_required_opens_at_the_required_revision(backend: Backend) {
     let database = backend.at(REQUIRES).await;
     let fixture = Fixture::under(database, Some(with_a_newer_one(backend))).await;
     let mut config = fixture.config();
@@ -61,7 +61,7 @@ async fn what_it_requires_is_enough_where_it_is_told_so(backend: Backend) {
 }
 
 /// The built-in revisions, and one that a newer schema service has: to open, the gate wants that one
-/// applied too, unless it is told that what it requires is enough.
+/// applied too, unless its mode is `required`.
 fn with_a_newer_one(backend: Backend) -> Vec<Revision> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations"));
     let [postgres, sqlite] = revisions::read_both(root).unwrap();
@@ -82,7 +82,7 @@ fn with_a_newer_one(backend: Backend) -> Vec<Revision> {
 }
 
 #[apply(both!)]
-async fn a_schema_that_moved_behind_the_schema_services_back_is_told(backend: Backend) {
+async fn a_change_of_the_schema_outside_the_schema_service_is_refused(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     fixture.page(0, "", ChatType::Unspecified).await.unwrap();
     fixture.database.execute("alter table chats rename column name to title").await;
@@ -95,7 +95,7 @@ async fn a_schema_that_moved_behind_the_schema_services_back_is_told(backend: Ba
 }
 
 #[apply(both!)]
-async fn two_databases_are_told_apart(backend: Backend) {
+async fn another_database_is_refused(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let other = backend.at_head().await;
     let mut config = fixture.config();
@@ -104,7 +104,7 @@ async fn two_databases_are_told_apart(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_schemas_of_one_database_are_told_apart() {
+async fn another_schema_of_the_same_database_is_refused() {
     let fixture = Fixture::ready(Backend::Postgres).await;
     fixture.database.execute("create schema other").await;
     let mut config = fixture.config();
@@ -117,7 +117,7 @@ async fn two_schemas_of_one_database_are_told_apart() {
 
 /// Of SQLite: a server cannot be put in another's place under a connection, a file can.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_took_anothers_place_is_the_one_that_is_served() {
+async fn a_replaced_database_file_is_served() {
     let fixture = Fixture::ready(Backend::Sqlite).await;
     fixture.chat("in the first file").await;
     let other = Backend::Sqlite.at_head().await;
@@ -150,7 +150,7 @@ async fn refused_with(fixture: &Fixture, config: chat::Config) -> String {
 }
 
 #[apply(both!)]
-async fn without_the_schema_service_it_stays_open_for_as_long_as_it_is_told(backend: Backend) {
+async fn without_the_schema_service_it_stays_open_up_to_the_maximum_staleness(backend: Backend) {
     let fixture = Fixture::on(backend.at_head().await).await;
     let stopping = CancellationToken::new();
     let listener = transport::bind(([127, 0, 0, 1], 0).into()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Limits and deadlines: what is over is refused at once, who is gone costs nothing.
+//! Limits and deadlines.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -79,7 +79,7 @@ async fn one_call_too_many_is_refused_while_the_others_go_on(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_request_that_is_too_large_is_told_so(backend: Backend) {
+async fn a_request_that_is_too_large_is_refused(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let id = fixture.chat("a").await;
     let refused = fixture.send(message(&id, &"x".repeat(5 * 1024 * 1024))).await.unwrap_err();
@@ -92,7 +92,7 @@ async fn a_request_that_is_too_large_is_told_so(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_message_whose_caller_is_gone_is_not_stored(backend: Backend) {
+async fn a_message_whose_caller_gave_up_is_not_stored(backend: Backend) {
     let fixture = Fixture::ready(backend).await;
     let id = fixture.chat("a").await;
     let begin = match backend {
@@ -113,7 +113,7 @@ async fn a_message_whose_caller_is_gone_is_not_stored(backend: Backend) {
             })
             .await;
         }
-        // It shows nobody who waits.
+        // It does not show who waits for its lock.
         Backend::Sqlite => tokio::time::sleep(Duration::from_millis(100)).await,
     }
     let late = join_all((0..10).map(|n| {

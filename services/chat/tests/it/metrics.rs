@@ -1,4 +1,4 @@
-//! What a scrape of the chat service says.
+//! The metrics of the chat service.
 
 use api::chat::v1::{ListChatsRequest, chat_service_client::ChatServiceClient};
 use testing::{Backend, Process, Scrape, apply, both, channel, eventually, upgrade};
@@ -7,7 +7,7 @@ use tonic_health::pb::health_check_response::ServingStatus::Serving;
 use crate::fixture::{Fixture, message};
 
 #[apply(both!)]
-async fn it_tells_the_gate_and_how_long_calls_take(backend: Backend) {
+async fn metrics_report_the_gate_and_call_durations(backend: Backend) {
     let fixture = Fixture::on(backend.at("0001").await).await;
     let schema_url = format!("http://{}", fixture.schema);
     let env = [
@@ -23,7 +23,7 @@ async fn it_tells_the_gate_and_how_long_calls_take(backend: Backend) {
     client.list_chats(ListChatsRequest::default()).await.unwrap_err();
     let refused = calls("ListChats", "UNAVAILABLE");
     let closed = eventually("the call is counted", async || {
-        Some(Scrape::of(scrapes).await).filter(|told| told.get(&refused) == Some(1.0))
+        Some(Scrape::of(scrapes).await).filter(|scrape| scrape.get(&refused) == Some(1.0))
     })
     .await;
     assert_eq!(closed.value("gate_open"), 0.0);
@@ -40,8 +40,8 @@ async fn it_tells_the_gate_and_how_long_calls_take(backend: Backend) {
     let chat_id = fixture.chat("a@s.whatsapp.net").await;
     client.send_message(message(&chat_id, "a s3cret")).await.unwrap();
     let open = eventually("the call is counted", async || {
-        let told = Scrape::of(scrapes).await;
-        Some(told).filter(|told| told.get(&calls("SendMessage", "OK")) == Some(1.0))
+        let scrape = Scrape::of(scrapes).await;
+        Some(scrape).filter(|scrape| scrape.get(&calls("SendMessage", "OK")) == Some(1.0))
     })
     .await;
     assert!(open.value("gate_opening_seconds") > 0.0);

@@ -19,7 +19,7 @@ async fn ready(url: &str, flags: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[apply(both!)]
-async fn it_says_open_or_closed_and_why(backend: Backend) {
+async fn it_prints_open_or_closed_and_why(backend: Backend) {
     let fixture = Fixture::on(backend.at("0001").await).await;
     let url = format!("http://{}", fixture.chat);
     let closed = eventually("the gate has looked", async || {
@@ -63,7 +63,7 @@ async fn programs_read_json(backend: Backend) {
 }
 
 #[tokio::test]
-async fn a_service_that_is_away_is_said_to_be() {
+async fn a_service_that_cannot_be_reached_is_reported() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{free}");
     let (status, said, complaint) = ready(&url, &[]).await;

@@ -48,7 +48,7 @@ impl fmt::Display for StatementError {
 
 impl std::error::Error for StatementError {}
 
-/// Why there is no session, or why a step was rolled back.
+/// Why a session could not be opened, or why a step was rolled back.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EngineError {
     /// The database cannot be reached, or the connection broke.

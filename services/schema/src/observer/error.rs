@@ -1,12 +1,12 @@
 //! Why the state of a database could not be read.
 
-use database::Unavailable;
-use diesel::result::{DatabaseErrorKind, Error};
+use database::{ErrorClass, Unavailable, classify, sqlstate};
+use diesel::result::Error;
 
 /// The database could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// There is no connection.
+    /// A connection could not be opened.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     /// A query failed.
@@ -19,15 +19,11 @@ pub enum ReadError {
 
 impl ReadError {
     /// The message of a database that answers and refuses. None where it cannot be reached.
-    pub fn refusal(&self) -> Option<&str> {
-        match self {
-            Self::Query(Error::DatabaseError(kind, info))
-                if !matches!(kind, DatabaseErrorKind::ClosedConnection) =>
-            {
-                Some(info.message())
-            }
-            _ => None,
-        }
+    pub fn refusal(&self) -> Option<String> {
+        let Self::Query(error) = self else { return None };
+        let has_answered = matches!(error, Error::DatabaseError(..)) || sqlstate(error).is_some();
+        let is_lost = classify(error) == ErrorClass::ConnectionLost;
+        (has_answered && !is_lost).then(|| error.to_string())
     }
 
     /// The message for callers, without the cause, which may name hosts and users.

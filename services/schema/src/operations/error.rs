@@ -94,7 +94,7 @@ impl OperationError {
         matches!(self, Self::Session(EngineError::Contended(_)))
     }
 
-    /// Whether the same operation may succeed later although nobody changes anything.
+    /// Whether the same operation may succeed later without a change by a person.
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Plan(error) => matches!(error, PlanError::Read(_)),

@@ -42,7 +42,7 @@ pub(super) async fn acquire_lock(
 }
 
 /// Refuses bookkeeping of a newer layout.
-pub(super) fn check_layout(history: &History) -> Result<(), OperationError> {
+fn check_layout(history: &History) -> Result<(), OperationError> {
     history.check_layout().map_err(|newer| EngineError::from(newer).into())
 }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     OperationError, Operations, Request,
     events::{Events, count},
-    lock::{Locked, acquire_lock, check_layout, not_begun, pause_or_give_up},
+    lock::{Locked, acquire_lock, not_begun, pause_or_give_up},
     permission::check_permission,
     steps::StepRunner,
 };
@@ -120,7 +120,6 @@ async fn nothing_to_do(
     }
     let steps = steps(operations, request, history, connection).await?;
     if !steps.is_empty() {
-        check_layout(history)?;
         return Ok(None);
     }
     check_permission(operations, request, history, &[], connection).await?;

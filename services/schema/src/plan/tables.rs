@@ -1,10 +1,9 @@
 //! What the live database has of the tables that a plan names. Reads only; what the role may not
 //! read stays unknown, and the plan consists of what can be known.
 
-use database::{Connection, with_conn};
+use database::{Connection, ErrorClass, classify, with_conn};
 use diesel::{
     QueryResult, QueryableByName,
-    result::{DatabaseErrorKind, Error},
     sql_types::{BigInt, Nullable, Text},
 };
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
@@ -81,9 +80,7 @@ pub async fn count(connection: &mut Connection, from: &str) -> QueryResult<Optio
         .await;
     match counted {
         Ok(count) => Ok(Some(count.n.unsigned_abs())),
-        Err(Error::DatabaseError(DatabaseErrorKind::ClosedConnection, info)) => {
-            Err(Error::DatabaseError(DatabaseErrorKind::ClosedConnection, info))
-        }
+        Err(error) if classify(&error) == ErrorClass::ConnectionLost => Err(error),
         Err(error) => {
             tracing::warn!(
                 from,

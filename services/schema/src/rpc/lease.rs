@@ -28,7 +28,7 @@ pub struct Lease {
 
 impl Lease {
     /// Registers a dependent before the state is read for it, and keeps it registered. Before the
-    /// first Upgrade there is no table, and a role that may only read cannot write: registering is
+    /// first Upgrade the table does not exist, and a role that may only read cannot write: registering is
     /// tried again with every renewal, and before a state that would open a gate.
     pub async fn take(
         observer: &Arc<Observer>,

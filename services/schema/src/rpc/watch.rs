@@ -26,7 +26,7 @@ type Watching<S> = (Pin<Box<S>>, Option<Lease>, Arc<Observer>);
 
 /// The next response. A dependent learns of a schema that was brought to head only after it is
 /// registered, and then as it is since; and it sees no other dependents. Where another tool brought
-/// the schema to head, nobody can register before the first operation, which waits for watchers.
+/// the schema to head, dependents cannot register before the first operation, which waits for watchers.
 async fn next<S: Stream<Item = SchemaState>>(
     (mut states, mut lease, observer): Watching<S>,
 ) -> Option<(Result<WatchResponse, Status>, Watching<S>)> {

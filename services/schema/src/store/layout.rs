@@ -30,7 +30,7 @@ pub const VERSION: i32 = MIGRATIONS[MIGRATIONS.len() - 1].version;
 /// The table that records the version: one row per migration since version 2.
 pub const TABLE: &str = "schemagate_bookkeeping";
 
-/// The version that is recorded, and the build that recorded it. No row where there is no record.
+/// The version that is recorded, and the build that recorded it. No row in a version that was never recorded.
 pub const READ_VERSION: &str =
     "SELECT version, build FROM schemagate_bookkeeping ORDER BY version DESC LIMIT 1";
 

@@ -8,7 +8,7 @@ use api::schema::v1::{
     schema_service_client::SchemaServiceClient,
 };
 use testing::{
-    Authority, Backend, CallersFile, Process, TestDatabase, apply, as_caller, both, call, channel,
+    AccessFile, Authority, Backend, Process, TestDatabase, apply, as_caller, both, call, channel,
     eventually, info, reason, secure_channel, token,
 };
 use tokio::process::Command;
@@ -24,7 +24,7 @@ const ROLES: [(&str, &str); 3] =
 struct Guarded {
     process: Process,
     channel: Channel,
-    callers: CallersFile,
+    callers: AccessFile,
     #[expect(dead_code, reason = "dropped with the service")]
     database: TestDatabase,
 }
@@ -35,7 +35,7 @@ impl Guarded {
     }
 
     async fn with(backend: Backend, more: &[(&str, &str)]) -> Self {
-        let (database, callers) = (backend.empty().await, CallersFile::of(&ROLES));
+        let (database, callers) = (backend.empty().await, AccessFile::of(&ROLES));
         let file = text(&callers.path());
         let env = [("DATABASE_URL", database.url()), ("SCHEMA_ACCESS_FILE", &file)];
         let mut process = Process::start(SCHEMA, &["serve"], &[&env, more].concat());
@@ -293,7 +293,7 @@ async fn reflection_can_be_off_and_health_needs_no_token() {
 
 #[tokio::test]
 async fn nothing_listens_beyond_this_machine_by_mistake() {
-    let callers = CallersFile::of(&ROLES);
+    let callers = AccessFile::of(&ROLES);
     let file = text(&callers.path());
     let serve = ["serve", "--database-url", "sqlite:nowhere/there.db", "--listen", "0.0.0.0:0"];
     let said = async |more: &[(&str, &str)], wanted: &str| {

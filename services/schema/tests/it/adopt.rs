@@ -65,7 +65,7 @@ async fn the_orms_database_is_unmanaged_until_the_documents_statements_ran(backe
     let server = Server::start(&database).await;
     let state = server.current().await;
     assert_eq!((state.status(), state.revision.as_str()), (Status::Unmanaged, ""));
-    let mut differences = vec!["nearest to 0001", "unique (jid) on chats is missing"];
+    let mut differences = vec!["nearest to that of 0001", "unique (jid) on chats is missing"];
     if backend == Backend::Postgres {
         differences.push("label 'private' of type chat_type_enum is missing");
         differences.push("label 'cron' of type schedule_type_enum is missing");
@@ -76,7 +76,7 @@ async fn the_orms_database_is_unmanaged_until_the_documents_statements_ran(backe
 
     let refusal = server.upgrade("head").await.unwrap_err();
     assert_eq!((refusal.code(), reason(&refusal).as_str()), UNMANAGED);
-    assert!(refusal.message().contains("Stamp 0001"), "{}", refusal.message());
+    assert!(refusal.message().contains("\"schema stamp 0001\""), "{}", refusal.message());
     let refusal = stamp(&server, "0001", false).await.unwrap_err();
     assert_eq!((refusal.code(), reason(&refusal).as_str()), DIFFERS);
     for difference in &differences[1..] {
@@ -87,12 +87,12 @@ async fn the_orms_database_is_unmanaged_until_the_documents_statements_ran(backe
         database.execute(block).await;
     }
     let state = server.current().await;
-    assert!(state.message.contains("Stamp 0001 adopts it"), "{}", state.message);
+    assert!(state.message.contains("\"schema stamp 0001\" to adopt it"), "{}", state.message);
     let refusal = stamp(&server, "0002", false).await.unwrap_err();
     assert_eq!((refusal.code(), reason(&refusal).as_str()), DIFFERS);
     let words = refusal.message();
     assert!(words.contains("chats.last_message_at is missing"), "{words}");
-    assert!(words.contains("Stamp 0001, which it looks like"), "{words}");
+    assert!(words.contains("\"schema stamp 0001\", whose catalog it is"), "{words}");
 
     let state = stamp(&server, "0001", false).await.unwrap();
     assert_eq!((state.status(), state.revision.as_str()), (Status::Behind, "0001"));
@@ -115,7 +115,7 @@ async fn the_orms_column_without_a_zone_is_kept_on_the_way_to_0002(backend: Back
     }
     let server = Server::start(&database).await;
     let state = server.current().await;
-    assert!(state.message.contains("Stamp 0002 adopts it"), "{}", state.message);
+    assert!(state.message.contains("\"schema stamp 0002\" to adopt it"), "{}", state.message);
     // Its Upgrade would collide with the column.
     let refusal = stamp(&server, "0001", false).await.unwrap_err();
     assert_eq!((refusal.code(), reason(&refusal).as_str()), DIFFERS);

@@ -56,7 +56,7 @@ async fn two_servers_migrate_once(backend: Backend) {
     let database = without_a_record(backend).await;
     let servers =
         [Server::holding(&database, &tables()).await, Server::holding(&database, &tables()).await];
-    let (one, two) = tokio::join!(servers[0].upgrade("0002"), servers[1].upgrade("0003"));
+    let (one, two) = tokio::join!(servers[0].upgrade("head"), servers[1].upgrade("head"));
     one.unwrap();
     two.unwrap();
     assert_eq!(servers[0].current().await.revision, "0003");

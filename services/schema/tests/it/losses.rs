@@ -133,7 +133,7 @@ async fn lost(database: &TestDatabase, before: &str, up: &'static str) -> Vec<St
         Err(refusal) => {
             assert_eq!(reason(&refusal), "DATA_LOSS", "{refusal:?}");
             let (_, words) = refusal.message().split_once("data would be lost: ").unwrap();
-            let (words, _) = words.split_once(". Plan").unwrap();
+            let (words, _) = words.split_once("; run").unwrap();
             words.split(", ").map(|loss| loss.trim_end_matches(" by 0002").into()).collect()
         }
     }
@@ -257,7 +257,7 @@ async fn a_column_is_lost_once(backend: Backend) {
     server.upgrade("0001").await.unwrap();
     database.execute("insert into a values (1, 2)").await;
     let refusal = server.upgrade("head").await.unwrap_err();
-    let words = "data would be lost: a.n (1 row with a value) by 0002. ";
+    let words = "data would be lost: a.n (1 row with a value) by 0002; ";
     assert!(refusal.message().starts_with(words), "{}", refusal.message());
 }
 

@@ -55,7 +55,7 @@ async fn a_server_is_trusted_as_far_as_its_url_says() {
         assert!(said.contains(why), "{query}: {said}");
     }
 
-    server.without_tls().await;
+    server.restart_without_tls().await;
     for mode in ["require".to_owned(), format!("verify-full&sslrootcert={ca}")] {
         let said = said(&server.url("plain@localhost", &format!("sslmode={mode}"))).await;
         assert!(said.contains("server does not support TLS"), "{said}");

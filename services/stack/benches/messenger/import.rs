@@ -58,7 +58,7 @@ fn row(number: usize) -> ImportChatsRequest {
     ImportChatsRequest { chat: Some(chat) }
 }
 
-/// The same rows by COPY into an empty table with the same indexes; none where there is no psql.
+/// The same rows by COPY into an empty table with the same indexes; none if psql is not installed.
 fn copy(stack: &Stack, count: usize) -> Option<f64> {
     let mut rows = String::new();
     for number in 0..count {

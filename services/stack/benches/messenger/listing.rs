@@ -19,9 +19,9 @@ use super::{CHANNELS, Scale, Stack, TURNS, median, pgbench};
 
 const SIZES: [usize; 3] = [1_000, 100_000, 1_000_000];
 const PAGE: i32 = 50;
-/// Who read at once: as many as pgbench's clients.
+/// Concurrent readers, as many as pgbench's clients.
 const READERS: usize = 16;
-/// Chats that are passed at once on the way to a page amid all.
+/// Chats that are skipped at a time on the way to a page in the middle.
 const STRIDE: usize = 100;
 
 /// The same page as the service's own first query reads it.
@@ -66,7 +66,7 @@ async fn costs(stacks: &[(usize, Stack)], scale: Scale) {
             median(deep)
         );
         match bench.len() {
-            0 => println!("; there is no pgbench on the path"),
+            0 => println!("; pgbench is not installed"),
             _ => println!("; pgbench {:.2} ms", median(bench.iter().map(|b| b.latency).collect())),
         }
     }
@@ -87,7 +87,7 @@ async fn rates(stack: &Stack, scale: Scale) {
          {READERS} pages {own:.0}"
     );
     if bench.is_empty() {
-        return println!("; there is no pgbench on the path");
+        return println!("; pgbench is not installed");
     }
     let bench = median(bench.iter().map(|found| found.rate).collect());
     println!("; pgbench {bench:.0}, ratios {:.2} and {:.2}", same / bench, own / bench);
@@ -103,7 +103,7 @@ async fn amid(stack: &Stack, size: usize) -> String {
     page_token
 }
 
-/// Tokens of as many pages as are read at once; the first one's is empty.
+/// A page token for each concurrent reader; the first is empty.
 async fn tokens(stack: &Stack) -> Vec<String> {
     let (mut client, mut tokens) = (stack.client(), vec![String::new()]);
     while tokens.len() < READERS {
@@ -133,7 +133,7 @@ async fn rate(readers: usize, stack: &Stack, pages: &[String], scale: Scale) -> 
         tokio::spawn(async move {
             let mut read = 0;
             while started.elapsed() < scale.lasting {
-                assert!(page(&mut client, &page_token).await > 1_000, "it is no page");
+                assert!(page(&mut client, &page_token).await > 1_000, "not a full page");
                 read += 1;
             }
             read

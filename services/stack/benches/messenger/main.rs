@@ -10,9 +10,9 @@
 //!
 //! PostgreSQL is to be as durable as in production (fsync on), with pgbench and psql on the path.
 //! All of it is on one machine: client, service and database share its cores.
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on says where")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails panics at the place")]
 
-#[path = "../figures/mod.rs"]
+#[path = "../figures/figures.rs"]
 #[expect(dead_code, reason = "other benchmarks use the rest")]
 mod figures;
 mod import;

@@ -1,4 +1,4 @@
-//! pgbench, as the measure of what the server does by itself.
+//! pgbench, as the reference for what the PostgreSQL server can do.
 
 use std::{path::Path, process::Command};
 
@@ -6,7 +6,6 @@ use testing::TestDatabase;
 
 use super::Scale;
 
-/// What it found.
 pub struct Found {
     /// Transactions a second.
     pub rate: f64,
@@ -14,7 +13,7 @@ pub struct Found {
     pub latency: f64,
 }
 
-/// Runs a script with so many clients, prepared; none where there is no pgbench.
+/// Runs a script with prepared statements; none if pgbench is not installed.
 pub fn run(database: &TestDatabase, script: &str, clients: usize, scale: Scale) -> Option<Found> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), script).unwrap();
@@ -27,10 +26,10 @@ pub fn run(database: &TestDatabase, script: &str, clients: usize, scale: Scale) 
         .arg(database.url())
         .output()
         .ok()?;
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let figure = |name: &str| {
-        let line = said.lines().find(|line| line.starts_with(name)).unwrap();
+        let line = printed.lines().find(|line| line.starts_with(name)).unwrap();
         let (_, rest) = line.split_once('=').unwrap();
         rest.split_whitespace().next().unwrap().parse().unwrap()
     };

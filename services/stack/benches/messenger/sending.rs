@@ -1,4 +1,4 @@
-//! SendMessage: many in flight, and one.
+//! SendMessage: many concurrent calls, and one at a time.
 
 use std::{
     process::{Command, Stdio},
@@ -31,13 +31,14 @@ WHERE chats.id = stored.chat_id
 AND (last_message_at IS NULL OR last_message_at < stored.sent_at);
 ";
 
-/// Beside pgbench, with the order of messages and, since that costs it most, without.
+/// Compared with pgbench, with the trigger that orders messages and, since it costs pgbench most,
+/// without.
 pub async fn postgres(scale: Scale) {
     let stack = Stack::start(Backend::Postgres).await;
     stack.fill(1, CHATS).await;
     let ids: Arc<[String]> = (1..=CHATS).map(|n| format!("chat-{n}")).collect();
     if stack.database.column("select current_setting('fsync')").await != [Some("on".into())] {
-        println!("fsync is off: nothing is durable, and what follows is no figure");
+        println!("fsync is off: nothing is durable, and the following figures mean nothing");
     }
     one(&stack, &ids, scale).await;
     let _ = send(&stack, &ids, 256, scale).await;
@@ -52,13 +53,13 @@ pub async fn postgres(scale: Scale) {
     }
 }
 
-/// One in flight, and one client of pgbench's, in turn.
+/// One call at a time and one pgbench client, in turns.
 async fn one(stack: &Stack, ids: &Arc<[String]>, scale: Scale) {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         ours.push(send(stack, ids, 1, scale.turn()).await.1);
         let Some(found) = pgbench::run(&stack.database, SCRIPT, 1, scale.turn()) else {
-            println!("there is no pgbench on the path");
+            println!("pgbench is not installed");
             return;
         };
         theirs.push(found.latency);
@@ -71,7 +72,7 @@ async fn one(stack: &Stack, ids: &Arc<[String]>, scale: Scale) {
     );
 }
 
-/// Beside the sqlite3 shell, which makes each message durable by itself.
+/// Compared with the sqlite3 shell, with one transaction for each message.
 pub async fn sqlite(scale: Scale) {
     let stack = Stack::start(Backend::Sqlite).await;
     let mut client = stack.client();
@@ -89,7 +90,7 @@ pub async fn sqlite(scale: Scale) {
     }
 }
 
-/// Messages a second through the shell; none where there is none.
+/// Messages a second through the shell; none if it is not installed.
 fn shell(stack: &Stack, chat_id: &str, count: usize) -> Option<f64> {
     let file = stack.database.url().strip_prefix("sqlite:").unwrap();
     let mut script = String::from("pragma synchronous = full; pragma foreign_keys = on;\n");
@@ -114,7 +115,7 @@ fn shell(stack: &Stack, chat_id: &str, count: usize) -> Option<f64> {
     Some(count as f64 / started.elapsed().as_secs_f64())
 }
 
-/// Sends for a while with so many in flight: how many a second, and milliseconds for each.
+/// Sends with this many concurrent calls: messages a second, and milliseconds for each.
 async fn send(stack: &Stack, ids: &Arc<[String]>, in_flight: usize, scale: Scale) -> (f64, f64) {
     let clients = stack.clients();
     let sent = Arc::new(AtomicUsize::new(0));
@@ -122,12 +123,12 @@ async fn send(stack: &Stack, ids: &Arc<[String]>, in_flight: usize, scale: Scale
     let senders = (0..in_flight).map(|number| {
         let mut client = clients[number % clients.len()].clone();
         let (ids, sent) = (Arc::clone(ids), Arc::clone(&sent));
-        // A task of its own, as in any server that sends: no thread waits for another's.
+        // A task for each, as in a real client.
         tokio::spawn(async move {
             while started.elapsed() < scale.lasting {
                 let nth = sent.fetch_add(1, Ordering::Relaxed);
                 let request = SendMessageRequest {
-                    // A step that is prime to their number: no chat comes twice in a batch.
+                    // The step is prime to the number of chats: no chat occurs twice in a batch.
                     chat_id: ids[nth * 7 % ids.len()].clone(),
                     sender: "me@s.whatsapp.net".into(),
                     body: BODY.into(),

@@ -1,10 +1,17 @@
-//! Subscribe: how soon a message is heard, and what those cost who only listen.
+//! Subscribe: how soon a message arrives, and the memory of idle subscriptions.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use api::chat::v1::{SendMessageRequest, SubscribeRequest, chat_service_client::ChatServiceClient};
 use testing::Backend;
-use tokio::{sync::mpsc, task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    sync::{Barrier, mpsc},
+    task::JoinSet,
+    time::MissedTickBehavior,
+};
 use tonic::transport::Channel;
 
 use super::{
@@ -13,31 +20,31 @@ use super::{
 };
 
 const SUBSCRIBERS: usize = 100;
-/// A second.
+/// Messages a second.
 const MESSAGES: u32 = 1_000;
 const IDLE: usize = 10_000;
-/// Streams that a server takes on one connection.
-const ON_ONE: usize = 200;
+/// Streams on one connection.
+const STREAMS_PER_CONNECTION: usize = 200;
 
-/// From when a message was taken, which is before its commit, to when each subscriber has it.
+/// From a message's `sent_at`, which is before its commit, to its arrival at each subscriber.
 pub async fn live(scale: Scale) {
     for backend in [Backend::Postgres, Backend::Sqlite] {
         let stack = Stack::start(backend).await;
         stack.database.execute("insert into chats (id, jid) values ('chat-1', '1')").await;
-        let (told, mut heard) = mpsc::unbounded_channel();
+        let (arrived, mut arrivals) = mpsc::unbounded_channel();
         let mut listening = JoinSet::new();
         let clients = stack.clients();
+        let ready = Arc::new(Barrier::new(SUBSCRIBERS + 1));
         for number in 0..SUBSCRIBERS {
             let client = clients[number % clients.len()].clone();
-            listening.spawn(listen(client, told.clone()));
+            listening.spawn(listen(client, Arc::clone(&ready), arrived.clone()));
         }
-        drop(told);
-        // Until the last of them listens.
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        drop(arrived);
+        ready.wait().await;
         let sent = speak(&stack, scale.lasting).await;
         let mut spread = Spread::default();
         for _ in 0..sent * SUBSCRIBERS {
-            let (from, to) = heard.recv().await.unwrap();
+            let (from, to) = arrivals.recv().await.unwrap();
             spread.add(from, to);
         }
         println!("{backend:?}: Subscribe, {SUBSCRIBERS} at {MESSAGES} a second: {spread}");
@@ -45,7 +52,7 @@ pub async fn live(scale: Scale) {
     }
 }
 
-/// Sends at a steady pace; how many.
+/// Sends at a steady rate; returns how many.
 async fn speak(stack: &Stack, lasting: Duration) -> usize {
     let clients = stack.clients();
     let mut pace = tokio::time::interval(Duration::from_secs(1) / MESSAGES);
@@ -75,20 +82,22 @@ async fn speak(stack: &Stack, lasting: Duration) -> usize {
 
 async fn listen(
     mut client: ChatServiceClient<Channel>,
-    told: mpsc::UnboundedSender<(SystemTime, SystemTime)>,
+    ready: Arc<Barrier>,
+    arrived: mpsc::UnboundedSender<(SystemTime, SystemTime)>,
 ) {
     let stream = client.subscribe(SubscribeRequest::default()).await.unwrap();
     let mut stream = stream.into_inner();
+    ready.wait().await;
     while let Ok(Some(next)) = stream.message().await {
         let sent_at = next.message.unwrap().sent_at.unwrap();
         let sent_at = SystemTime::try_from(sent_at).unwrap();
-        if told.send((sent_at, SystemTime::now())).is_err() {
+        if arrived.send((sent_at, SystemTime::now())).is_err() {
             return;
         }
     }
 }
 
-/// The service's memory with many who only listen.
+/// The service's memory with many idle subscriptions.
 pub async fn idle(scale: Scale) {
     let stack = Stack::start(Backend::Postgres).await;
     stack.database.execute("insert into chats (id, jid) values ('chat-1', '1')").await;
@@ -97,7 +106,7 @@ pub async fn idle(scale: Scale) {
     let mut streams = Vec::new();
     let mut client = stack.client();
     for number in 0..count {
-        if number % ON_ONE == 0 {
+        if number % STREAMS_PER_CONNECTION == 0 {
             client = stack.client();
         }
         let request = SubscribeRequest { chat_id: "chat-1".into(), after: String::new() };

@@ -1,5 +1,6 @@
-//! Who is alive, as the schema service's replicas know it: a chat service that says goodbye is
-//! forgotten at once, and one that died, or whose schema service died, within fifteen seconds.
+//! Live dependents, as every replica of the schema service knows them: a chat service that ends is
+//! removed before its lease expires, and one that died, or whose schema service died, when it
+//! expires.
 
 use std::{
     net::SocketAddr,
@@ -10,21 +11,20 @@ use testing::{Backend, apply, both, current, eventually};
 
 use crate::services::{chat, schema};
 
-/// The promise for who was killed.
-const FORGOTTEN: Duration = Duration::from_secs(15);
+const LEASE_TTL: Duration = Duration::from_secs(10);
 
-/// Waits until a schema service knows of so many, and says how long that took.
-async fn known(schema: SocketAddr, count: usize) -> Duration {
-    let asked = Instant::now();
-    eventually("that many are known", async || {
+/// Waits until a schema service reports this many dependents; returns how long it took.
+async fn wait_for_dependents(schema: SocketAddr, count: usize) -> Duration {
+    let started = Instant::now();
+    eventually("the dependents are reported", async || {
         (current(schema).await.dependents.len() == count).then_some(())
     })
     .await;
-    asked.elapsed()
+    started.elapsed()
 }
 
 #[apply(both!)]
-async fn the_dead_are_forgotten_and_hold_nothing_back(backend: Backend) {
+async fn dependents_that_ended_or_died_are_removed(backend: Backend) {
     let database = backend.empty().await;
     let (mut here, mut there) = (schema(&database), schema(&database));
     let (at_here, at_there) = (here.address("schema").await, there.address("schema").await);
@@ -33,23 +33,23 @@ async fn the_dead_are_forgotten_and_hold_nothing_back(backend: Backend) {
     let mut killed = chat(&database, at_here);
     let vanished = chat(&database, at_there);
     let orphan = chat(&database, at_here);
-    known(at_there, 4).await;
+    wait_for_dependents(at_there, 4).await;
 
     assert!(leaving.terminate().await.success());
-    let took = known(at_there, 3).await;
-    println!("{backend:?}: a goodbye is heard after {took:?}");
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    let took = wait_for_dependents(at_there, 3).await;
+    println!("{backend:?}: a dependent that ended is removed after {took:?}");
+    assert!(took < LEASE_TTL, "removed by its lease only: {took:?}");
 
     killed.kill().await;
-    let took = known(at_there, 2).await;
-    println!("{backend:?}: a kill is noticed after {took:?}");
-    assert!(took < FORGOTTEN, "{took:?}");
+    let took = wait_for_dependents(at_there, 2).await;
+    println!("{backend:?}: a killed dependent is removed after {took:?}");
+    assert!(took < 2 * LEASE_TTL, "{took:?}");
 
-    // One whose machine vanished, and one whose only schema service did.
+    // The first is on a machine that vanished, the second behind a schema service that died.
     vanished.freeze();
     here.kill().await;
-    let took = known(at_there, 0).await;
-    println!("{backend:?}: a machine that vanished is given up after {took:?}");
-    assert!(took < FORGOTTEN, "{took:?}");
+    let took = wait_for_dependents(at_there, 0).await;
+    println!("{backend:?}: their leases expire after {took:?}");
+    assert!(took < 2 * LEASE_TTL, "{took:?}");
     drop(orphan);
 }

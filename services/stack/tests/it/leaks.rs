@@ -1,5 +1,5 @@
-//! What must stay between those whom it concerns is planted, and nowhere else to be found: not in a
-//! line of a log (our own at trace), not in an error with its details, not in a metric.
+//! Secrets are planted everywhere, and must appear in no log line (own crates at trace), no error
+//! with its details and no metric.
 
 mod refused;
 mod steps;
@@ -15,7 +15,7 @@ use api::chat::v1::{
 };
 use prost_types::{Struct, Value, value::Kind};
 use testing::{
-    Backend, CallersFile, Nats, Process, Scrape, TestDatabase, apply, as_caller, both, call,
+    AccessFile, Backend, Nats, Process, Scrape, TestDatabase, apply, as_caller, both, call,
     channel, eventually,
 };
 use tokio::sync::mpsc;
@@ -24,10 +24,10 @@ use tonic::{Request, Status, transport::Channel};
 
 use crate::services::binary;
 
-/// All that is planted has this in it; tokens of callers have it too.
+/// Part of every planted secret, including the tokens of callers.
 const PLANTED: &str = "planted-secret";
 
-/// Everything of ours at trace, and of others what is logged by default.
+/// Own crates at trace, others at their default level.
 const LOG: (&str, &str) = (
     "LOG",
     "info,schema=trace,chat=trace,gate=trace,access=trace,cli=trace,database=trace,tls=trace,transport=trace,wire=trace,revisions=trace",
@@ -42,7 +42,7 @@ struct Planted {
     database: TestDatabase,
     role: Option<String>,
     #[expect(dead_code, reason = "goes with the services")]
-    others: (Nats, [CallersFile; 2]),
+    others: (Nats, [AccessFile; 2]),
     errors: Vec<Status>,
 }
 
@@ -51,8 +51,8 @@ impl Planted {
         let database = backend.at_head().await;
         let (url, role) = with_password(&database).await;
         let nats = Nats::with_login("chat", PLANTED).await;
-        let of_schema = CallersFile::of(&[("chat", "reader")]);
-        let of_chat = CallersFile::of(&[("backend", "service")]);
+        let of_schema = AccessFile::of(&[("chat", "reader")]);
+        let of_chat = AccessFile::of(&[("backend", "service")]);
         let file = |path: std::path::PathBuf| path.display().to_string();
         let env = [
             LOG,
@@ -88,11 +88,11 @@ impl Planted {
 
     async fn list(&self, page_token: &str) -> Result<(), Status> {
         let request = ListChatsRequest { page_token: page_token.into(), ..Default::default() };
-        self.chats().list_chats(known(request)).await.map(drop)
+        self.chats().list_chats(authorized(request)).await.map(drop)
     }
 
     async fn send(&mut self, request: SendMessageRequest) -> Option<String> {
-        let sent = self.chats().send_message(known(request)).await;
+        let sent = self.chats().send_message(authorized(request)).await;
         let sent = sent.map_err(|status| self.errors.push(status)).ok()?;
         Some(sent.into_inner().message.unwrap().id)
     }
@@ -101,17 +101,17 @@ impl Planted {
         self.errors.push(answer.err().expect("it is refused"));
     }
 
-    /// Everything that may hold what it must not, by where it was found.
-    async fn told(&self) -> BTreeMap<String, Vec<String>> {
-        let mut told = BTreeMap::new();
-        told.insert("schema's log".to_owned(), self.schema.history());
-        told.insert("chat's log".to_owned(), self.chat.history());
-        told.insert("errors".to_owned(), self.errors.iter().map(|e| format!("{e:?}")).collect());
+    /// Everything that must not contain a secret, by place.
+    async fn outputs(&self) -> BTreeMap<String, Vec<String>> {
+        let mut outputs = BTreeMap::new();
+        outputs.insert("schema's log".to_owned(), self.schema.history());
+        outputs.insert("chat's log".to_owned(), self.chat.history());
+        outputs.insert("errors".to_owned(), self.errors.iter().map(|e| format!("{e:?}")).collect());
         for metrics in self.metrics {
             let lines = Scrape::of(metrics).await.text.lines().map(Into::into).collect();
-            told.insert(format!("metrics at {metrics}"), lines);
+            outputs.insert(format!("metrics at {metrics}"), lines);
         }
-        told
+        outputs
     }
 
     async fn end(self) {
@@ -126,11 +126,11 @@ impl Planted {
     }
 }
 
-fn known<T>(message: T) -> Request<T> {
+fn authorized<T>(message: T) -> Request<T> {
     as_caller(Some("backend"), message)
 }
 
-/// A URL with a password in it, and the role that has it.
+/// A URL with a password, and its role.
 async fn with_password(database: &TestDatabase) -> (String, Option<String>) {
     let Some((scheme, rest)) = database.url().split_once("://") else {
         return (database.url().into(), None);
@@ -146,19 +146,19 @@ fn secret() -> Option<Struct> {
     Some(Struct { fields: [("key".to_owned(), value)].into() })
 }
 
-/// A message that is stored, and ones that are refused for all that they can be refused for.
+/// Sends a message that is stored, and one for each reason to refuse it.
 async fn messages(planted: &mut Planted) -> String {
     let chat = Chat { jid: "a@g.us".into(), name: PLANTED.into(), ..Chat::default() };
     let request = CreateChatRequest { chat: Some(Chat { metadata: secret(), ..chat.clone() }) };
-    let made = planted.chats().create_chat(known(request.clone())).await.unwrap().into_inner();
+    let made = planted.chats().create_chat(authorized(request.clone())).await.unwrap().into_inner();
     let chat_id = made.chat.unwrap().id;
-    let again = planted.chats().create_chat(known(request)).await;
+    let again = planted.chats().create_chat(authorized(request)).await;
     planted.refused(again);
 
     let good = SendMessageRequest {
         chat_id: chat_id.clone(),
         sender: "me".into(),
-        body: format!("{PLANTED} is what I say"),
+        body: format!("{PLANTED} in a body"),
         metadata: secret(),
         ..SendMessageRequest::default()
     };
@@ -182,12 +182,12 @@ async fn messages(planted: &mut Planted) -> String {
 
     let rows = [chat, Chat { jid: "bad\0".into(), name: PLANTED.into(), ..Chat::default() }];
     let rows = rows.map(|chat| ImportChatsRequest { chat: Some(chat) });
-    planted.chats().import_chats(known(tokio_stream::iter(rows))).await.unwrap();
+    planted.chats().import_chats(authorized(tokio_stream::iter(rows))).await.unwrap();
     chat_id
 }
 
-/// The database refuses a row, and quotes it; then it does not answer at all.
-async fn a_database_that_fails(planted: &mut Planted, backend: Backend, chat_id: &str) {
+/// Makes the database refuse a row, and then a table.
+async fn database_errors(planted: &mut Planted, backend: Backend, chat_id: &str) {
     let forbid = match backend {
         Backend::Postgres => {
             "ALTER TABLE messages ADD CONSTRAINT no CHECK (position(repeat('no', 3) in body) = 0)"
@@ -210,11 +210,11 @@ async fn a_database_that_fails(planted: &mut Planted, backend: Backend, chat_id:
     planted.database.execute("ALTER TABLE other RENAME TO messages").await;
 }
 
-/// A bot with a secret in its configuration; a worker that answers with one, fails with one, and says
-/// what it must not; and a subscriber that hangs up on all of it.
+/// A bot with a secret in its configuration, a worker that answers with one, fails with one and
+/// breaks the protocol, and a subscriber that disconnects.
 async fn bots(planted: &mut Planted, chat_id: &str) {
     let subscribe = SubscribeRequest { chat_id: chat_id.into(), ..Default::default() };
-    let stream = planted.chats().subscribe(known(subscribe)).await.unwrap().into_inner();
+    let stream = planted.chats().subscribe(authorized(subscribe)).await.unwrap().into_inner();
     let mut client = BotServiceClient::new(planted.channel.clone());
     let bot = Bot {
         name: "echo".into(),
@@ -223,7 +223,7 @@ async fn bots(planted: &mut Planted, chat_id: &str) {
         enabled: true,
         ..Bot::default()
     };
-    let created = client.create_bot(known(CreateBotRequest { bot: Some(bot.clone()) })).await;
+    let created = client.create_bot(authorized(CreateBotRequest { bot: Some(bot.clone()) })).await;
     let assignment = Assignment {
         chat_id: chat_id.into(),
         bot_id: created.unwrap().into_inner().bot.unwrap().id,
@@ -232,15 +232,16 @@ async fn bots(planted: &mut Planted, chat_id: &str) {
         ..Assignment::default()
     };
     let request = AssignBotRequest { assignment: Some(assignment) };
-    client.assign_bot(known(request)).await.unwrap();
+    client.assign_bot(authorized(request)).await.unwrap();
     let unnamed = Bot { name: String::new(), ..bot };
-    let refused = client.create_bot(known(CreateBotRequest { bot: Some(unnamed) })).await;
+    let refused = client.create_bot(authorized(CreateBotRequest { bot: Some(unnamed) })).await;
     planted.refused(refused);
 
-    let (says, said) = mpsc::channel(4);
-    let say = async |asked| says.send(WorkRequest { request: Some(asked) }).await.unwrap();
-    say(Asked::Attend(Attend { r#type: "echo".into(), ..Attend::default() })).await;
-    let mut told = client.work(known(ReceiverStream::new(said))).await.unwrap().into_inner();
+    let (requests, sent) = mpsc::channel(4);
+    let send = async |asked| requests.send(WorkRequest { request: Some(asked) }).await.unwrap();
+    send(Asked::Attend(Attend { r#type: "echo".into(), ..Attend::default() })).await;
+    let mut deliveries =
+        client.work(authorized(ReceiverStream::new(sent))).await.unwrap().into_inner();
     for (reply, error) in [("", PLANTED), (PLANTED, "")] {
         let body = format!("{PLANTED} for a bot");
         let request = SendMessageRequest {
@@ -250,36 +251,36 @@ async fn bots(planted: &mut Planted, chat_id: &str) {
             ..SendMessageRequest::default()
         };
         planted.send(request).await.unwrap();
-        let delivery_id = told.message().await.unwrap().unwrap().delivery_id;
-        say(Asked::Answer(Answer { delivery_id, reply: reply.into(), error: error.into() })).await;
+        let delivery_id = deliveries.message().await.unwrap().unwrap().delivery_id;
+        send(Asked::Answer(Answer { delivery_id, reply: reply.into(), error: error.into() })).await;
     }
     eventually("the bot has answered", async || {
         let replies = "select body from messages where reply_to is not null";
         (!planted.database.column(replies).await.is_empty()).then_some(())
     })
     .await;
-    drop((says, told, stream));
+    drop((requests, deliveries, stream));
 
     let answer = Answer { reply: PLANTED.into(), error: PLANTED.into(), ..Answer::default() };
     let first = tokio_stream::once(WorkRequest { request: Some(Asked::Answer(answer)) });
-    let mut told = client.work(known(first)).await.unwrap().into_inner();
-    let refused = told.message().await;
+    let mut deliveries = client.work(authorized(first)).await.unwrap().into_inner();
+    let refused = deliveries.message().await;
     planted.refused(refused);
 }
 
-/// Those who may not call, and what cannot be read.
-async fn strangers(planted: &mut Planted) {
+/// Calls that are not authorized or cannot be decoded.
+async fn invalid_calls(planted: &mut Planted) {
     let mut metadata = Request::new(ListChatsRequest::default());
     metadata.metadata_mut().insert("authorization", format!("Basic {PLANTED}").parse().unwrap());
     let malformed = planted.chats().list_chats(metadata).await;
     planted.refused(malformed);
     let path = "/chat.v1.ChatService/ListChats";
-    let unknown = call(planted.channel.clone(), path, Some("nobody")).await;
+    let unknown = call(planted.channel.clone(), path, Some("unknown")).await;
     planted.refused(unknown);
     let token = planted.list(PLANTED).await;
     planted.refused(token);
     let subscribe = SubscribeRequest { after: PLANTED.into(), ..SubscribeRequest::default() };
-    let answer = planted.chats().subscribe(known(subscribe)).await;
+    let answer = planted.chats().subscribe(authorized(subscribe)).await;
     let answer = match answer {
         Ok(stream) => stream.into_inner().message().await.map(drop),
         Err(status) => Err(status),
@@ -288,19 +289,19 @@ async fn strangers(planted: &mut Planted) {
 }
 
 #[apply(both!)]
-async fn what_is_planted_is_found_nowhere(backend: Backend) {
+async fn planted_secrets_appear_nowhere(backend: Backend) {
     let mut planted = Planted::start(backend).await;
     let chat_id = messages(&mut planted).await;
     bots(&mut planted, &chat_id).await;
-    strangers(&mut planted).await;
-    a_database_that_fails(&mut planted, backend, &chat_id).await;
+    invalid_calls(&mut planted).await;
+    database_errors(&mut planted, backend, &chat_id).await;
 
     let mut lines = 0;
-    for (place, told) in planted.told().await {
-        lines += told.len();
-        let leaked: Vec<_> = told.iter().filter(|line| line.contains(PLANTED)).collect();
+    for (place, lines_there) in planted.outputs().await {
+        lines += lines_there.len();
+        let leaked: Vec<_> = lines_there.iter().filter(|line| line.contains(PLANTED)).collect();
         assert!(leaked.is_empty(), "{place}: {leaked:#?}");
     }
-    assert!(lines > 100, "there is something to be found in: {lines}");
+    assert!(lines > 100, "too little output to search: {lines} lines");
     planted.end().await;
 }

@@ -1,8 +1,10 @@
 //! The whole path, with the real binaries, on both databases.
 #![cfg(test)]
 
+mod compatibility;
 mod dependents;
-#[path = "../../benches/figures/mod.rs"]
+mod endless;
+#[path = "../../benches/figures/figures.rs"]
 #[expect(dead_code, reason = "the benchmarks use the rest")]
 mod figures;
 mod hostile;
@@ -10,13 +12,14 @@ mod killed;
 mod leaks;
 mod load;
 mod main_job;
+mod migrations;
 mod mutual;
 mod one_command;
 mod privileges;
 mod racing;
 mod rolling;
 mod services;
-#[path = "../soak/mod.rs"]
+#[path = "../soak/soak.rs"]
 mod soak;
 mod soaked;
 mod tokens;

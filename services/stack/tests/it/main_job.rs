@@ -1,4 +1,4 @@
-//! What all this is for: a chat service is refused its traffic until the schema is at head.
+//! The main purpose: a chat service serves no call until the schema is at head.
 
 use std::{
     net::SocketAddr,
@@ -18,12 +18,14 @@ use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::services::{chat, schema};
 
-/// From the last commit to the first served call. The promise is 50 ms; a machine that is busy
-/// with other tests gets more.
-const PROMPT: Duration = Duration::from_secs(1);
+/// Limit for the time from the last commit to the first served call. Promised are 50 ms; the
+/// `prompt` benchmark measures them. Here it is relative to a round trip, because other tests share
+/// the machine.
+const MIN_LIMIT: Duration = Duration::from_secs(1);
+const ROUND_TRIPS: u32 = 50;
 
 #[apply(both!)]
-async fn a_chat_service_is_served_while_its_schema_is_at_head(backend: Backend) {
+async fn a_chat_service_serves_calls_while_its_schema_is_at_head(backend: Backend) {
     let database = backend.empty().await;
     let mut schema = schema(&database);
     let schema = schema.address("schema").await;
@@ -35,11 +37,12 @@ async fn a_chat_service_is_served_while_its_schema_is_at_head(backend: Backend) 
     let chat = chat.address("chat").await;
     refused(chat, first).await;
 
+    let limit = MIN_LIMIT.max(round_trip(chat).await * ROUND_TRIPS);
     let ((steps, committed), served) = tokio::join!(upgrade_to_head(schema), first_served(chat));
     assert_eq!(steps, pending);
     let delay = served.saturating_duration_since(committed);
     println!("{backend:?}: ListChats answered {delay:?} after the last commit");
-    assert!(delay < PROMPT, "{delay:?}");
+    assert!(delay < limit, "{delay:?}, limit {limit:?}");
     serving(chat, ServingStatus::Serving).await;
 
     downgrade(schema, "-1").await.unwrap();
@@ -55,11 +58,22 @@ async fn list_chats(chat: SocketAddr) -> Result<Vec<Chat>, Status> {
     Ok(client.list_chats(ListChatsRequest::default()).await?.into_inner().chats)
 }
 
-/// Calls come to be refused, with everything that a program and a person need to know.
+/// The slowest of some refused calls.
+async fn round_trip(chat: SocketAddr) -> Duration {
+    let mut slowest = Duration::ZERO;
+    for _ in 0..5 {
+        let started = Instant::now();
+        let _ = list_chats(chat).await;
+        slowest = slowest.max(started.elapsed());
+    }
+    slowest
+}
+
+/// Waits until calls are refused, with the details that a program and a person need.
 async fn refused(chat: SocketAddr, current: &str) {
     let status = eventually("calls are refused", async || {
         let refused = list_chats(chat).await.err()?;
-        // Until the schema service has said where the schema is, that is the reason.
+        // The reason until the schema service has answered.
         (reason(&refused) != "SCHEMA_UNREACHABLE").then_some(refused)
     })
     .await;
@@ -76,7 +90,7 @@ async fn refused(chat: SocketAddr, current: &str) {
     serving(chat, ServingStatus::NotServing).await;
 }
 
-/// Health follows the gate; liveness does not.
+/// Waits until health follows the gate; liveness does not.
 async fn serving(chat: SocketAddr, readiness: ServingStatus) {
     for service in ["", "chat.v1.ChatService"] {
         eventually("health follows", async || {
@@ -87,7 +101,7 @@ async fn serving(chat: SocketAddr, readiness: ServingStatus) {
     assert_eq!(health(chat, "liveness").await.unwrap(), ServingStatus::Serving);
 }
 
-/// Calls again and again until a call is served, and says when that was.
+/// Calls until a call is served; returns when it was.
 async fn first_served(chat: SocketAddr) -> Instant {
     let mut client = ChatServiceClient::new(channel(chat));
     eventually("a call is served", async || {
@@ -96,7 +110,7 @@ async fn first_served(chat: SocketAddr) -> Instant {
     .await
 }
 
-/// The revisions as they were applied, and when the last one was reported.
+/// The applied revisions in order, and when the last one was reported.
 async fn upgrade_to_head(schema: SocketAddr) -> (Vec<String>, Instant) {
     let mut client = SchemaServiceClient::new(channel(schema));
     let mut events = client.upgrade(UpgradeRequest::default()).await.unwrap().into_inner();

@@ -1,4 +1,4 @@
-//! The whole path where nothing is plaintext and everybody shows a certificate.
+//! Both services with mutual TLS.
 
 use std::{net::SocketAddr, path::Path, process::Output};
 
@@ -50,8 +50,8 @@ impl Service {
         Self { name, process, address, metrics }
     }
 
-    /// How it is called: by whom, or by nobody in particular.
-    fn called(&self, authority: &Authority, by: Option<&Identity>) -> Vec<(String, String)> {
+    /// The environment of a client, with a certificate or without.
+    fn client_env(&self, authority: &Authority, by: Option<&Identity>) -> Vec<(String, String)> {
         let url = format!("https://localhost:{}", self.address.port());
         let mut env = vec![
             (prefixed(self.name, "URL"), url),
@@ -72,12 +72,13 @@ impl Mutual {
 
     async fn on(database: TestDatabase, authority: Authority) -> Self {
         let schema = Service::start("schema", &database, &authority, &[]).await;
-        let calls = schema.called(&authority, Some(&authority.client("chat")));
+        let calls = schema.client_env(&authority, Some(&authority.client("chat")));
         let chat = Service::start("chat", &database, &authority, &calls).await;
         Self { authority, schema, chat, database }
     }
 
-    /// Runs a command of a service's as this caller: its exit status, and what it said.
+    /// Runs a command of a service with a client certificate or without; returns exit status and
+    /// output.
     async fn run(
         &self,
         service: &Service,
@@ -85,7 +86,7 @@ impl Mutual {
         arguments: &[&str],
     ) -> (Option<i32>, String) {
         let mut command = Command::new(binary(service.name));
-        command.args(arguments).env_clear().envs(service.called(&self.authority, by));
+        command.args(arguments).env_clear().envs(service.client_env(&self.authority, by));
         let Output { status, stdout, stderr } = command.output().await.unwrap();
         (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
     }
@@ -99,15 +100,14 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// To the database too.
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_plaintext_on_the_way_to_postgresql() {
+async fn connections_to_postgresql_use_tls() {
     let authority = Authority::new();
     let server = SecurePostgres::start(&authority).await;
     let mutual = Mutual::on(server.database(&authority), authority).await;
     let operator = &mutual.authority.client("operator");
-    let (status, said) = mutual.run(&mutual.schema, Some(operator), &["upgrade"]).await;
-    assert_eq!(status, Some(0), "{said}");
+    let (status, printed) = mutual.run(&mutual.schema, Some(operator), &["upgrade"]).await;
+    assert_eq!(status, Some(0), "{printed}");
     eventually("the gate opens, and a chat is made", async || {
         let create = ["create", "a@g.us"];
         (mutual.run(&mutual.chat, Some(operator), &create).await.0 == Some(0)).then_some(())
@@ -120,33 +120,33 @@ async fn nothing_is_plaintext_on_the_way_to_postgresql() {
 }
 
 #[apply(both!)]
-async fn a_chat_service_is_opened_and_called_by_those_who_show_a_certificate(backend: Backend) {
+async fn callers_need_a_client_certificate(backend: Backend) {
     let mutual = Mutual::start(backend).await;
     let operator = &mutual.authority.client("operator");
     let (schema, chat) = (&mutual.schema, &mutual.chat);
-    let closed = eventually("the gate reports the missing revision", async || {
-        let (status, said) = mutual.run(chat, Some(operator), &["ready"]).await;
-        (status == Some(3) && said.contains("schema is at base")).then_some(said)
+    let closed = eventually("the gate reports what is missing", async || {
+        let (status, printed) = mutual.run(chat, Some(operator), &["ready"]).await;
+        (status == Some(3) && printed.contains("schema is at base")).then_some(printed)
     })
     .await;
-    // The command that the refusal advises works over TLS with a client certificate.
+    // The command in the message works over TLS, with a certificate.
     assert!(closed.contains("run \"schema upgrade\""), "{closed}");
 
-    let (status, said) = mutual.run(schema, None, &["upgrade"]).await;
-    assert_eq!(status, Some(1), "{said}");
-    assert!(said.contains("requires a client certificate"), "{said}");
-    let (status, said) = mutual.run(schema, Some(operator), &["upgrade"]).await;
-    assert_eq!(status, Some(0), "{said}");
+    let (status, printed) = mutual.run(schema, None, &["upgrade"]).await;
+    assert_eq!(status, Some(1), "{printed}");
+    assert!(printed.contains("requires a client certificate"), "{printed}");
+    let (status, printed) = mutual.run(schema, Some(operator), &["upgrade"]).await;
+    assert_eq!(status, Some(0), "{printed}");
 
     eventually("the gate opens", async || {
         let (status, _) = mutual.run(chat, Some(operator), &["ready"]).await;
         (status == Some(0)).then_some(())
     })
     .await;
-    let (status, said) = mutual.run(chat, Some(operator), &["create", "a@g.us"]).await;
-    assert_eq!(status, Some(0), "{said}");
-    let (status, said) = mutual.run(chat, None, &["list"]).await;
-    assert_eq!(status, Some(1), "{said}");
+    let (status, printed) = mutual.run(chat, Some(operator), &["create", "a@g.us"]).await;
+    assert_eq!(status, Some(0), "{printed}");
+    let (status, printed) = mutual.run(chat, None, &["list"]).await;
+    assert_eq!(status, Some(1), "{printed}");
     let (_, listed) = mutual.run(chat, Some(operator), &["list"]).await;
     assert!(listed.contains("a@g.us"), "{listed}");
 
@@ -156,24 +156,23 @@ async fn a_chat_service_is_opened_and_called_by_those_who_show_a_certificate(bac
     }
 }
 
-/// The schema service is not who the chat service trusts: no call passes, and the reason is told.
 #[apply(both!)]
-async fn a_schema_service_that_is_not_trusted_opens_no_gate(backend: Backend) {
+async fn an_untrusted_schema_service_opens_no_gate(backend: Backend) {
     let database = backend.at_head().await;
     let authority = Authority::new();
     let schema = Service::start("schema", &database, &authority, &[]).await;
     let stranger = Authority::new();
-    let calls = schema.called(&stranger, None);
+    let calls = schema.client_env(&stranger, None);
     let chat = Service::start("chat", &database, &authority, &calls).await;
     let mutual = Mutual { authority, schema, chat, database };
     let operator = &mutual.authority.client("operator");
-    eventually("the gate says why", async || {
-        let (status, said) = mutual.run(&mutual.chat, Some(operator), &["ready"]).await;
-        assert_eq!(status, Some(3), "{said}");
-        said.contains("certificate is not trusted").then_some(())
+    eventually("the gate reports why", async || {
+        let (status, printed) = mutual.run(&mutual.chat, Some(operator), &["ready"]).await;
+        assert_eq!(status, Some(3), "{printed}");
+        printed.contains("certificate is not trusted").then_some(())
     })
     .await;
-    let (_, said) = mutual.run(&mutual.chat, Some(operator), &["list"]).await;
-    assert!(said.contains("the server's certificate is not trusted"), "{said}");
+    let (_, printed) = mutual.run(&mutual.chat, Some(operator), &["list"]).await;
+    assert!(printed.contains("the server's certificate is not trusted"), "{printed}");
     assert!(mutual.chat.process.output().iter().any(|line| line.contains("is not trusted")));
 }

@@ -1,5 +1,6 @@
-//! The roles of docs/roles.sql: all of the chat service works as one that owns nothing, and that role
-//! can do no more. SQLite has no roles: whoever may write the file may do everything with it.
+//! The roles of docs/roles.sql: everything in the chat service works as a role that owns nothing
+//! and can do no more. SQLite has no roles: a user who may write the file may do everything with
+//! it.
 
 use api::chat::v1::{
     AssignBotRequest, Assignment, Bot, CreateBotRequest, CreateScheduleRequest, RunScheduleRequest,
@@ -14,8 +15,8 @@ use crate::services::binary;
 const ROLES: &str = include_str!("../../../../docs/roles.sql");
 const PASSWORD: &str = "only-of-this-test";
 
-/// What the chat's role must not be able to do, though its service does everything it does.
-const BEYOND: [&str; 14] = [
+/// Statements that must be refused to the role of chat.
+const FORBIDDEN: [&str; 14] = [
     "ALTER TABLE chats ADD COLUMN x int",
     "ALTER TABLE chats DISABLE TRIGGER ALL",
     "DROP TABLE chats CASCADE",
@@ -28,11 +29,10 @@ const BEYOND: [&str; 14] = [
     "COMMENT ON TABLE chats IS 'mine'",
     "INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')",
     "DELETE FROM schemagate_dependents",
-    "UPDATE schemagate_operations SET actor = 'somebody'",
+    "UPDATE schemagate_operations SET actor = 'other'",
     "SET ROLE schemagate_owner",
 ];
 
-/// The database's URL for a role of it.
 fn url_of(database: &TestDatabase, role: &str) -> String {
     let (scheme, rest) = database.url().split_once("://").unwrap();
     let server = rest.split_once('@').map_or(rest, |(_, server)| server);
@@ -48,7 +48,7 @@ async fn with_roles(database: &TestDatabase) -> [String; 2] {
     roles.map(|role| url_of(database, role))
 }
 
-/// Both services, each as its role, on a database in whatever state; then all that chat does.
+/// Runs both services, each as its role, and everything that chat does.
 async fn serves(database: &TestDatabase) {
     let [owner, chat] = with_roles(database).await;
     let mut schema = Process::start(binary("schema"), &["serve"], &[("DATABASE_URL", &owner)]);
@@ -63,8 +63,8 @@ async fn serves(database: &TestDatabase) {
         let mut command = Command::new(binary("chat"));
         command.args(arguments).env_clear().env("CHAT_URL", &url);
         let output = command.output().await.unwrap();
-        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        output.status.success().then_some(said.clone()).ok_or(said)
+        let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        output.status.success().then_some(printed.clone()).ok_or(printed)
     };
     eventually("all three proofs hold", async || run(&["ready"]).await.ok()).await;
     run(&["create", "a@g.us"]).await.unwrap();
@@ -95,24 +95,24 @@ async fn serves(database: &TestDatabase) {
     let bot_id = made.bot.unwrap().id;
     let assignment = Assignment { bot_id, chat_id, enabled: true, ..Assignment::default() };
     bots.assign_bot(AssignBotRequest { assignment: Some(assignment) }).await.unwrap();
-    run(&["send", "a@g.us", "is anybody there?"]).await.unwrap();
-    eventually("it is handed to the bot", async || {
+    run(&["send", "a@g.us", "is anyone there?"]).await.unwrap();
+    eventually("a delivery is made", async || {
         let deliveries = database.column("SELECT count(*) FROM bot_deliveries").await;
         (deliveries[0].as_deref() == Some("1")).then_some(())
     })
     .await;
 
     let mut session = Session::open(&chat).await;
-    for beyond in BEYOND {
-        let refused = session.attempt(beyond).await.expect_err(beyond);
+    for statement in FORBIDDEN {
+        let refused = session.attempt(statement).await.expect_err(statement);
         let denied = refused.contains("permission denied") || refused.contains("must be owner");
-        assert!(denied, "{beyond}: {refused}");
+        assert!(denied, "{statement}: {refused}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chat_works_as_a_role_that_owns_nothing_and_can_do_no_more() {
     serves(&Backend::Postgres.empty().await).await;
-    // And where another role had made it all.
+    // Also on tables that another role created.
     serves(&Backend::Postgres.at("0001").await).await;
 }

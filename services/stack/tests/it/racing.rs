@@ -1,4 +1,4 @@
-//! Many schema services, one empty database, one moment.
+//! Many schema services upgrade one empty database concurrently.
 
 use api::schema::v1::{Event, event::Kind};
 use futures_util::future::join_all;
@@ -9,7 +9,7 @@ use crate::services::schema;
 const SERVERS: usize = 20;
 
 #[apply(both!)]
-async fn twenty_servers_upgrade_at_once_and_one_of_them_works(backend: Backend) {
+async fn twenty_concurrent_upgrades_are_one_operation(backend: Backend) {
     let database = backend.empty().await;
     let mut servers: Vec<Process> = (0..SERVERS).map(|_| schema(&database)).collect();
     let addresses = join_all(servers.iter_mut().map(|server| server.address("schema"))).await;
@@ -18,11 +18,11 @@ async fn twenty_servers_upgrade_at_once_and_one_of_them_works(backend: Backend) 
     let runs: Vec<Vec<Event>> = join_all(calls)
         .await
         .into_iter()
-        .map(|result| result.expect("every Upgrade ends well"))
+        .map(|result| result.expect("every Upgrade succeeds"))
         .collect();
 
     let worked = runs.iter().filter(|events| events[0].kind() == Kind::Started).count();
-    assert_eq!(worked, 1, "one run, and nothing to do for the others");
+    assert_eq!(worked, 1, "one operation, and nothing to do for the others");
     for events in &runs {
         let last = events.last().expect("a run has a last event");
         assert_eq!(last.kind(), Kind::Finished);

@@ -1,17 +1,17 @@
-//! A rolling release under load: a schema service with one revision more, its upgrade, its
-//! restart and its sudden death, and then each replica of the chat service in turn.
+//! A rolling release under load: a schema service with one more revision, its upgrade, restart and
+//! kill, then a restart of each replica of the chat service.
 
-use std::{collections::BTreeSet, fs, net::SocketAddr, path::Path, time::SystemTime};
+use std::{collections::BTreeSet, net::SocketAddr, time::SystemTime};
 
 use api::{
     chat::v1::{Chat, CreateChatRequest, chat_service_client::ChatServiceClient},
     gate::v1::{ReadinessRequest, readiness_service_client::ReadinessServiceClient},
 };
-use tempfile::TempDir;
 use testing::{Backend, Process, TestDatabase, apply, both, channel, current, eventually, upgrade};
 
 use crate::{
     load::Load,
+    migrations::Migrations,
     services::{binary, chat, schema},
 };
 
@@ -22,62 +22,62 @@ async fn a_rolling_release_fails_no_call(backend: Backend) {
     let database = backend.at_head().await;
     let mut old = schema(&database);
     let address = old.address("schema").await;
-    // It writes its own tables with the first operation.
+    // The first operation creates the bookkeeping tables.
     upgrade(address, "head").await.unwrap();
     let mut replicas: Vec<Process> = (0..REPLICAS).map(|_| chat(&database, address)).collect();
     let mut addresses = Vec::new();
     for replica in &mut replicas {
         addresses.push(replica.address("chat").await);
-        opened(addresses[addresses.len() - 1]).await;
+        wait_until_open(addresses[addresses.len() - 1]).await;
     }
     let load = Load::start(&addresses, &a_chat(addresses[0]).await);
-    load.go_on().await;
+    load.wait_for_calls().await;
 
     load.phase("a schema service with one revision more takes the place of the old one");
     assert!(old.terminate().await.success());
     let migrations = with_one_more(backend);
-    let mut schema = newer(&database, address, migrations.path());
+    let mut schema = newer(&database, address, &migrations);
     schema.address("schema").await;
     let state = current(address).await;
     assert_eq!(state.pending.len(), 1, "{state:?}");
-    heard_of_it(&addresses).await;
-    load.go_on().await;
+    wait_until_reconnected(&addresses).await;
+    load.wait_for_calls().await;
 
     load.phase("the upgrade");
     upgrade(address, "head").await.unwrap();
     assert!(current(address).await.at_head);
-    load.go_on().await;
+    load.wait_for_calls().await;
 
     load.phase("the schema service is restarted");
     assert!(schema.terminate().await.success());
-    load.go_on().await;
+    load.wait_for_calls().await;
     schema.restart();
     schema.address("schema").await;
-    heard_of_it(&addresses).await;
+    wait_until_reconnected(&addresses).await;
 
     load.phase("the schema service is killed");
     schema.kill().await;
-    load.go_on().await;
+    load.wait_for_calls().await;
     schema.restart();
     schema.address("schema").await;
-    heard_of_it(&addresses).await;
+    wait_until_reconnected(&addresses).await;
 
     load.phase("each replica is restarted in turn");
     for (number, replica) in replicas.iter_mut().enumerate() {
         load.set_restarting(number, true);
         assert!(replica.terminate().await.success());
-        load.go_on().await;
+        load.wait_for_calls().await;
         replica.restart();
         replica.address("chat").await;
-        opened(addresses[number]).await;
+        wait_until_open(addresses[number]).await;
         load.set_restarting(number, false);
-        load.go_on().await;
+        load.wait_for_calls().await;
     }
 
     let seen = load.end().await;
     println!(
-        "{backend:?}: {} calls answered, {} messages stored; tried again on another replica: \
-         {} that were UNAVAILABLE, {} that their connection closed under",
+        "{backend:?}: {} calls answered, {} messages stored; retried at another replica: \
+         {} after UNAVAILABLE, {} after a closed connection",
         seen.answered,
         seen.sent.len(),
         seen.unavailable,
@@ -87,43 +87,28 @@ async fn a_rolling_release_fails_no_call(backend: Backend) {
     let stored: BTreeSet<String> =
         database.column("select id from messages").await.into_iter().flatten().collect();
     let lost: Vec<&String> = seen.sent.difference(&stored).collect();
-    assert!(lost.is_empty(), "not stored, though the callers were told so: {lost:?}");
+    assert!(lost.is_empty(), "acknowledged but not stored: {lost:?}");
 }
 
 /// A schema service at an address, with these revisions.
-fn newer(database: &TestDatabase, address: SocketAddr, migrations: &Path) -> Process {
-    let (address, migrations) = (address.to_string(), migrations.to_str().unwrap());
+fn newer(database: &TestDatabase, address: SocketAddr, migrations: &Migrations) -> Process {
+    let address = address.to_string();
     let env = [
         ("DATABASE_URL", database.url()),
         ("SCHEMA_LISTEN", &address),
-        ("SCHEMA_MIGRATIONS_DIR", migrations),
+        ("SCHEMA_MIGRATIONS_DIR", migrations.path()),
     ];
     Process::start(binary("schema"), &["serve"], &env)
 }
 
-/// The built-in revisions, and one that adds a column which no build asks for.
-fn with_one_more(backend: Backend) -> TempDir {
-    let dialect = match backend {
-        Backend::Postgres => "postgres",
-        Backend::Sqlite => "sqlite",
-    };
-    let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations").join(dialect);
-    let directory = tempfile::tempdir().unwrap();
-    for revision in fs::read_dir(built_in).unwrap() {
-        let revision = revision.unwrap();
-        let copy = directory.path().join(revision.file_name());
-        fs::create_dir(&copy).unwrap();
-        for file in fs::read_dir(revision.path()).unwrap() {
-            let file = file.unwrap();
-            fs::copy(file.path(), copy.join(file.file_name())).unwrap();
-        }
-    }
-    let more = directory.path().join("9999_expand");
-    fs::create_dir(&more).unwrap();
-    fs::write(more.join("up.sql"), "alter table chats add column topic text;\n").unwrap();
-    fs::write(more.join("down.sql"), "alter table chats drop column topic;\n").unwrap();
-    fs::write(more.join("metadata.toml"), "run_in_transaction = true\n").unwrap();
-    directory
+/// The built-in revisions, and one that adds a column which no build requires.
+fn with_one_more(backend: Backend) -> Migrations {
+    Migrations::built_in(backend).with(
+        "9999_expand",
+        "run_in_transaction = true\n",
+        "alter table chats add column topic text;\n",
+        "alter table chats drop column topic;\n",
+    )
 }
 
 async fn a_chat(address: SocketAddr) -> String {
@@ -133,25 +118,25 @@ async fn a_chat(address: SocketAddr) -> String {
     made.unwrap().into_inner().chat.unwrap().id
 }
 
-async fn opened(address: SocketAddr) {
+async fn wait_until_open(address: SocketAddr) {
     let mut gate = ReadinessServiceClient::new(channel(address));
     eventually("the gate opens", async || {
-        let said = gate.readiness(ReadinessRequest {}).await.ok()?;
-        said.into_inner().open.then_some(())
+        let readiness = gate.readiness(ReadinessRequest {}).await.ok()?;
+        readiness.into_inner().open.then_some(())
     })
     .await;
 }
 
-/// Every replica hears of the schema service that is there now.
-async fn heard_of_it(addresses: &[SocketAddr]) {
+/// Waits until every replica has an answer of the current schema service.
+async fn wait_until_reconnected(addresses: &[SocketAddr]) {
     let since = SystemTime::now();
     for address in addresses {
         let mut gate = ReadinessServiceClient::new(channel(*address));
-        eventually("the gate hears of the schema service", async || {
-            let said = gate.readiness(ReadinessRequest {}).await.ok()?.into_inner();
-            assert!(said.open, "{said:?}");
-            let heard = SystemTime::try_from(said.heard_at?).ok()?;
-            (heard > since).then_some(())
+        eventually("the gate has an answer of the schema service", async || {
+            let readiness = gate.readiness(ReadinessRequest {}).await.ok()?.into_inner();
+            assert!(readiness.open, "{readiness:?}");
+            let answered = SystemTime::try_from(readiness.heard_at?).ok()?;
+            (answered > since).then_some(())
         })
         .await;
     }

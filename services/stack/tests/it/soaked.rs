@@ -1,4 +1,4 @@
-//! The soak, cut short: what `cargo bench -p stack --bench soak` does for ten minutes.
+//! A short soak test; `cargo bench -p stack --bench soak` runs it for ten minutes.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use testing::{Backend, apply, both};
 use crate::soak::{Plan, run};
 
 #[apply(both!)]
-async fn whoever_is_killed_nothing_is_lost_and_nothing_comes_twice(backend: Backend) {
+async fn killed_processes_lose_and_repeat_nothing(backend: Backend) {
     let report = run(Plan {
         backend,
-        lasting: Duration::from_secs(20),
+        duration: Duration::from_secs(20),
         seed: 5,
-        rest: Duration::from_millis(500)..Duration::from_millis(1_500),
+        pause: Duration::from_millis(500)..Duration::from_millis(1_500),
     })
     .await;
     println!("{report}");
-    assert!(report.faults.is_empty());
+    assert!(report.violations.is_empty());
 }

@@ -1,19 +1,19 @@
-//! The whole path where both services know their callers, and the chat service is one of them.
+//! Both services with access files; the chat service is a caller of the schema service.
 
 use std::fs;
 
-use testing::{Backend, CallersFile, Process, apply, both, eventually, token};
+use testing::{AccessFile, Backend, Process, apply, both, eventually, token};
 use tokio::process::Command;
 
 use crate::services::binary;
 
 #[apply(both!)]
-async fn a_chat_service_is_a_caller_too_and_its_token_is_renewed(backend: Backend) {
+async fn a_chat_service_authenticates_and_reloads_its_token(backend: Backend) {
     let database = backend.at_head().await;
-    let of_schema = CallersFile::of(&[("chat", "reader")]);
-    let of_chat = CallersFile::of(&[("backend", "service")]);
-    let secret = of_schema.token_file("nobody");
-    let file = |callers: &CallersFile| callers.path().display().to_string();
+    let of_schema = AccessFile::of(&[("chat", "reader")]);
+    let of_chat = AccessFile::of(&[("backend", "service")]);
+    let secret = of_schema.token_file("unknown");
+    let file = |callers: &AccessFile| callers.path().display().to_string();
     let (schema_file, chat_file, secret_file) =
         (file(&of_schema), file(&of_chat), secret.display().to_string());
     let env = [("DATABASE_URL", database.url()), ("SCHEMA_ACCESS_FILE", &schema_file)];
@@ -31,13 +31,13 @@ async fn a_chat_service_is_a_caller_too_and_its_token_is_renewed(backend: Backen
         let mut command = Command::new(binary("chat"));
         command.arg("ready").env_clear().env("CHAT_URL", &url);
         let output = command.env("CHAT_TOKEN", token("backend")).output().await.unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        (output.status.code(), String::from_utf8(said).unwrap())
+        let printed = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(printed).unwrap())
     };
-    let closed = eventually("the gate says that it is not let in", async || {
-        let (status, said) = ready().await;
-        (status == Some(3) && said.contains("no caller in the access file has this token"))
-            .then_some(said)
+    let closed = eventually("the gate reports that the token is unknown", async || {
+        let (status, printed) = ready().await;
+        (status == Some(3) && printed.contains("no caller in the access file has this token"))
+            .then_some(printed)
     })
     .await;
     assert!(!closed.contains("planted"), "{closed}");

@@ -1,4 +1,4 @@
-//! A client that knows every replica, and asks another one where one does not answer.
+//! A client that knows every replica and retries at the next one.
 
 use std::{
     collections::BTreeMap,
@@ -11,57 +11,54 @@ use testing::{channel, reason};
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Response, Status, transport::Channel};
 
-/// Before it asks again.
-pub const PAUSE: Duration = Duration::from_millis(20);
+/// Delay before a retry.
+pub const RETRY_DELAY: Duration = Duration::from_millis(20);
 
-/// How long one call may take.
-const CALL: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long it asks, before it takes the refusal for an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a call is retried before its refusal is returned.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The replicas, and whose turn it is.
+/// A channel to each replica.
 pub struct Replicas {
     channels: Vec<Channel>,
-    turn: usize,
-    /// Calls that were made again, by what came of them.
+    current: usize,
+    /// Retried calls, by their refusal.
     pub retries: BTreeMap<String, usize>,
 }
 
 impl Replicas {
-    /// With a connection of its own to each; the first call goes to this one.
+    /// Opens a connection to each; the first call goes to `first`.
     pub fn new(addresses: &[SocketAddr], first: usize) -> Self {
         let channels = addresses.iter().map(|address| channel(*address)).collect();
-        Self { channels, turn: first, retries: BTreeMap::new() }
+        Self { channels, current: first, retries: BTreeMap::new() }
     }
 
-    /// The one whose turn it is.
-    pub fn here(&self) -> Channel {
-        self.channels[self.turn % self.channels.len()].clone()
+    pub fn current(&self) -> Channel {
+        self.channels[self.current % self.channels.len()].clone()
     }
 
-    /// Turns to the next.
-    pub fn elsewhere(&mut self) {
-        self.turn += 1;
+    pub fn switch_to_next(&mut self) {
+        self.current += 1;
     }
 
-    /// Calls until there is an answer, or a refusal that no other replica would mend.
-    pub async fn insist<R, F: Future<Output = Result<Response<R>, Status>>>(
+    /// Calls until a replica answers, or refuses for good.
+    pub async fn call<R, F: Future<Output = Result<Response<R>, Status>>>(
         &mut self,
-        call: impl Fn(Channel) -> F,
+        request: impl Fn(Channel) -> F,
     ) -> Result<R, Status> {
         let since = Instant::now();
         loop {
-            let answer = match timeout(CALL, call(self.here())).await {
+            let answer = match timeout(CALL_TIMEOUT, request(self.current())).await {
                 Ok(answer) => answer,
-                Err(_) => Err(Status::deadline_exceeded("not answered")),
+                Err(_) => Err(Status::deadline_exceeded("no answer in time")),
             };
             match answer {
                 Ok(answer) => return Ok(answer.into_inner()),
-                Err(status) if passes(&status) && since.elapsed() < PATIENCE => {
-                    *self.retries.entry(told(&status)).or_default() += 1;
-                    self.elsewhere();
-                    sleep(PAUSE).await;
+                Err(status) if is_retryable(&status) && since.elapsed() < RETRY_TIMEOUT => {
+                    *self.retries.entry(describe(&status)).or_default() += 1;
+                    self.switch_to_next();
+                    sleep(RETRY_DELAY).await;
                 }
                 Err(status) => return Err(status),
             }
@@ -69,15 +66,15 @@ impl Replicas {
     }
 }
 
-/// Whether it is worth another try: nobody answered, for every refusal of a service's own carries
-/// details; or it said that it cannot now.
-pub fn passes(status: &Status) -> bool {
+/// Whether a retry may succeed: the call was not answered (every refusal of a service has details),
+/// or the service is unavailable or at a limit.
+pub fn is_retryable(status: &Status) -> bool {
     status.details().is_empty()
         || matches!(status.code(), Code::Unavailable | Code::ResourceExhausted)
 }
 
-/// A refusal, for people.
-pub fn told(status: &Status) -> String {
+/// The reason and code of a refusal.
+pub fn describe(status: &Status) -> String {
     match status.details() {
         [] => format!("no answer ({:?})", status.code()),
         _ => format!("{} ({:?})", reason(status), status.code()),

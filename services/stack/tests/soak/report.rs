@@ -1,4 +1,4 @@
-//! The figures.
+//! The printed report.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,41 +11,39 @@ use uuid::Uuid;
 
 use super::{
     Plan,
-    bots::Worked,
+    bots::WorkerReport,
     check::Counts,
-    disturb::{Disturbed, Victim},
-    faults::Faults,
-    schedules::Scheduled,
-    settle::Settled,
+    disruptions::{Disruptions, Target},
+    schedules::SchedulerReport,
+    settle::SettleReport,
     subscribers::Subscriber,
-    writers::Written,
+    violations::Violations,
+    writers::WriterReport,
 };
 use crate::figures::Spread;
 
-/// How long after a process is there again a pause still counts as its doing.
-const AFTERMATH: Duration = Duration::from_secs(1);
+/// How long after the recovery of a process a pause is still attributed to its disruption.
+const RECOVERY_TIME: Duration = Duration::from_secs(1);
 
-/// What the soak came to.
 pub struct Report {
     pub plan: Plan,
-    pub written: Vec<Written>,
-    pub scheduled: Scheduled,
-    pub worked: Vec<Worked>,
+    pub written: Vec<WriterReport>,
+    pub scheduled: SchedulerReport,
+    pub worked: Vec<WorkerReport>,
     pub subscribers: Vec<Arc<Subscriber>>,
-    pub disturbed: Disturbed,
-    pub settled: Settled,
+    pub disruptions: Disruptions,
+    pub settled: SettleReport,
     pub counts: Counts,
     /// The replicas' resident memory before and after, in MiB.
     pub memory: [Vec<f64>; 2],
-    /// What should not have been.
-    pub faults: Faults,
+    pub violations: Violations,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { backend, lasting, seed, .. } = &self.plan;
-        writeln!(f, "soak on {backend:?} for {lasting:?}, seed {seed}")?;
-        self.blows(f)?;
+        let Plan { backend, duration, seed, .. } = &self.plan;
+        writeln!(f, "soak on {backend:?} for {duration:?}, seed {seed}")?;
+        self.disruptions(f)?;
         self.messages(f)?;
         self.seen(f)?;
         self.runs(f)?;
@@ -54,27 +52,32 @@ impl fmt::Display for Report {
         let Counts { warnings, errors, .. } = &self.counts;
         writeln!(f, "logs: {warnings} warnings, {errors} errors")?;
         writeln!(f, "settled within {:.1} s", self.settled.took.as_secs_f64())?;
-        write!(f, "{}", self.faults)
+        write!(f, "{}", self.violations)
     }
 }
 
 impl Report {
-    fn blows(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut acknowledged: Vec<SystemTime> =
-            self.written.iter().flat_map(|one| &one.acknowledged).map(|sent| sent.at).collect();
+    fn disruptions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut acknowledged: Vec<SystemTime> = self
+            .written
+            .iter()
+            .flat_map(|one| &one.acknowledged)
+            .map(|sent| sent.acknowledged_at)
+            .collect();
         acknowledged.sort();
-        let mut each: BTreeMap<Victim, (usize, usize, Duration)> = BTreeMap::new();
-        for blow in &self.disturbed.blows {
-            let (all, gently, longest) = each.entry(blow.victim).or_default();
+        let mut each: BTreeMap<Target, (usize, usize, Duration)> = BTreeMap::new();
+        for disruption in &self.disruptions.all {
+            let (all, graceful, longest) = each.entry(disruption.target).or_default();
             *all += 1;
-            *gently += usize::from(blow.gently);
-            *longest = pause(&acknowledged, blow.at, blow.back + AFTERMATH).max(*longest);
+            *graceful += usize::from(disruption.is_graceful);
+            *longest = pause(&acknowledged, disruption.at, disruption.recovered_at + RECOVERY_TIME)
+                .max(*longest);
         }
-        for (victim, (all, gently, longest)) in each {
+        for (target, (all, graceful, longest)) in each {
             writeln!(
                 f,
-                "cut off {all} times, {gently} of them by SIGTERM: {victim}; \
-                 longest without an acknowledgement: {} ms",
+                "{target}: {all} disruptions, {graceful} by SIGTERM; \
+                 longest pause without an acknowledgement: {} ms",
                 longest.as_millis()
             )?;
         }
@@ -88,11 +91,11 @@ impl Report {
         for (why, count) in self.written.iter().flat_map(|one| &one.retries) {
             *retries.entry(why).or_default() += count;
         }
-        let rate = count as f64 / self.plan.lasting.as_secs_f64();
+        let rate = count as f64 / self.plan.duration.as_secs_f64();
         let writers = self.written.len();
         let sum: usize = retries.values().sum();
         write!(f, "{count} messages acknowledged by {writers} writers, {rate:.0} a second; ")?;
-        writeln!(f, "{repeated} sent again and told the same; {sum} retries: {retries:?}")
+        writeln!(f, "{repeated} repeated sends; {sum} retries: {retries:?}")
     }
 
     fn seen(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,24 +103,27 @@ impl Report {
             .written
             .iter()
             .flat_map(|one| &one.acknowledged)
-            .map(|one| (one.id, (one.sent, one.at)))
+            .map(|one| (one.id, (one.sent_at, one.acknowledged_at)))
             .collect();
-        let (mut from_sent, mut from_told) = (Spread::default(), Spread::default());
+        let (mut from_sent, mut from_acknowledged) = (Spread::default(), Spread::default());
         let (mut deliveries, mut resumed) = (0, 0);
         for subscriber in &self.subscribers {
             let seen = subscriber.seen.lock().unwrap();
             deliveries += seen.len();
-            resumed += subscriber.resumed.load(Ordering::Relaxed);
+            resumed += subscriber.resumptions.load(Ordering::Relaxed);
             for seen in seen.iter() {
-                if let Some((sent, told)) = sent.get(&seen.id) {
+                if let Some((sent, acknowledged)) = sent.get(&seen.id) {
                     from_sent.add(*sent, seen.at.max(*sent));
-                    from_told.add(*told, seen.at.max(*told));
+                    from_acknowledged.add(*acknowledged, seen.at.max(*acknowledged));
                 }
             }
         }
         let count = self.subscribers.len();
-        writeln!(f, "{count} subscribers saw {deliveries} messages and went on {resumed} times")?;
-        writeln!(f, "from acknowledgement to subscriber: {from_told}")?;
+        writeln!(
+            f,
+            "{count} subscribers received {deliveries} messages and resumed {resumed} times"
+        )?;
+        writeln!(f, "from acknowledgement to subscriber: {from_acknowledged}")?;
         writeln!(f, "from sending, retries included, to subscriber: {from_sent}")
     }
 
@@ -125,15 +131,15 @@ impl Report {
         let runs = &self.counts.runs;
         writeln!(
             f,
-            "{} schedules once and {} crons: {} runs due, {} sent, {} missed; {} out of turn, of \
-             which {} were told",
+            "{} schedules once and {} crons: {} runs due, {} sent, {} missed; {} manual runs, {} \
+             acknowledged",
             runs.once,
             runs.cron,
             runs.due,
             runs.sent,
             runs.missed,
-            runs.out_of_turn,
-            self.scheduled.ran.len()
+            runs.manual,
+            self.scheduled.manual_runs.len()
         )?;
         let mut late = Spread::default();
         for seen in self.subscribers[0].seen.lock().unwrap().iter() {
@@ -141,29 +147,29 @@ impl Report {
                 late.add(*due, seen.at);
             }
         }
-        writeln!(f, "from when a run was due to a subscriber: {late}")
+        writeln!(f, "from a run's due time to a subscriber: {late}")
     }
 
     fn answers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pairs = &self.counts.pairs;
-        let sum = |of: fn(&Worked) -> usize| self.worked.iter().map(of).sum::<usize>();
+        let sum = |of: fn(&WorkerReport) -> usize| self.worked.iter().map(of).sum::<usize>();
         writeln!(
             f,
-            "{} messages for bots: {} answered, {} parked that were to be, {} by chance {:?}",
+            "{} deliveries: {} answered, {} parked that always fail, {} parked by chance {:?}",
             pairs.all,
             pairs.answered,
-            pairs.poisoned,
+            pairs.failing,
             pairs.unlucky.len(),
             pairs.unlucky
         )?;
         writeln!(
             f,
-            "handed out {} times, {} of them again; {} failures, {} left to their lease; {} workers' \
-             streams ended {} times",
-            sum(|one| one.handed),
-            sum(|one| one.again),
+            "delivered {} times, {} of them again; {} failures, {} expired leases; the streams of {} \
+             workers ended {} times",
+            sum(|one| one.delivered),
+            sum(|one| one.redelivered),
             sum(|one| one.failed),
-            sum(|one| one.silent),
+            sum(|one| one.ignored),
             self.worked.len(),
             sum(|one| one.broken)
         )
@@ -172,7 +178,7 @@ impl Report {
     fn memory(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [before, after] = &self.memory;
         for (number, (before, after)) in before.iter().zip(after).enumerate() {
-            let each = self.disturbed.memory.iter().map(|memory| memory[number]);
+            let each = self.disruptions.memory.iter().map(|memory| memory[number]);
             let most = each.fold(after.max(*before), f64::max);
             writeln!(
                 f,

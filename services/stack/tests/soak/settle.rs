@@ -1,4 +1,4 @@
-//! After the load: everything that was due is sent, handed out, answered and seen, soon.
+//! After the load: waits until everything due is sent, delivered, answered and received.
 
 use std::{
     collections::HashMap,
@@ -9,42 +9,42 @@ use std::{
 use testing::Session;
 use tokio::time::sleep;
 
-use super::{stage::Stage, subscribers::Subscriber, world::World};
+use super::{cluster::Cluster, setup::Setup, subscribers::Subscriber};
 
-/// How long that may take. Behind poison are three pauses, of seven seconds in all.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Longer than the back-off of a delivery that always fails: seven seconds in all.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where it came to.
-pub struct Settled {
-    /// The position of the message behind which everybody began.
+pub struct SettleReport {
+    /// The position of the first message.
     pub after: i64,
-    /// The newest one when everything was settled.
+    /// The newest position when everything was settled.
     pub upto: i64,
-    /// How long that took.
     pub took: Duration,
-    /// What was not settled when the time was over.
-    pub left: Option<String>,
+    /// What was not settled in time.
+    pub unsettled: Option<String>,
 }
 
-/// Waits for it.
-pub async fn settle(world: &World, stage: &Stage, subscribers: &[Arc<Subscriber>]) -> Settled {
-    let mut session = world.database.session().await;
-    let first = format!("select position from messages where id = '{}'", stage.first.id);
+pub async fn settle(
+    cluster: &Cluster,
+    setup: &Setup,
+    subscribers: &[Arc<Subscriber>],
+) -> SettleReport {
+    let mut session = cluster.database.session().await;
+    let first = format!("select position from messages where id = '{}'", setup.first.id);
     let after = number(&mut session, &first).await;
     let started = Instant::now();
     loop {
         let upto = number(&mut session, "select max(position) from messages").await;
-        let left = look(&mut session, subscribers, after, upto).await;
+        let unsettled = unsettled(&mut session, subscribers, after, upto).await;
         let took = started.elapsed();
-        if left.is_none() || took > LIMIT {
-            return Settled { after, upto, took, left };
+        if unsettled.is_none() || took > SETTLE_TIMEOUT {
+            return SettleReport { after, upto, took, unsettled };
         }
         sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// What is not settled yet.
-async fn look(
+async fn unsettled(
     session: &mut Session,
     subscribers: &[Arc<Subscriber>],
     after: i64,
@@ -58,7 +58,7 @@ async fn look(
     let waiting = number(session, waiting).await;
     if due > 0 || waiting > 0 || cursor < upto {
         return Some(format!(
-            "{due} schedules, {waiting} deliveries, {} messages to hand out",
+            "{due} schedules due, {waiting} deliveries waiting, {} messages without fan-out",
             upto - cursor
         ));
     }
@@ -79,7 +79,7 @@ async fn look(
             None => counts.values().sum(),
         };
         let seen = subscriber.seen.lock().unwrap().len();
-        (seen < expected).then(|| format!("subscriber {number} saw {seen} of {expected}"))
+        (seen < expected).then(|| format!("subscriber {number} received {seen} of {expected}"))
     })
 }
 

@@ -1,4 +1,4 @@
-//! What is stored when all is over, as the database and the services' lists tell it.
+//! What is stored in the end, read from the database and from the services' lists.
 
 use std::{collections::HashMap, time::SystemTime};
 
@@ -10,25 +10,23 @@ use chrono::DateTime;
 use testing::channel;
 use uuid::Uuid;
 
-use super::{stage::Stage, world::World};
+use super::{cluster::Cluster, setup::Setup};
 
-/// All of it.
 pub struct Stored {
-    /// In order.
+    /// By position.
     pub messages: Vec<Row>,
-    /// As they were before the messages were read.
+    /// Read before the messages.
     pub schedules: Vec<Schedule>,
-    /// A message and its bot.
+    /// Message and bot.
     pub parked: Vec<(Uuid, String)>,
-    /// What each bot answered to each message, null where it had nothing to say.
+    /// The answer of each bot to each message, none if it was empty.
     pub processed: HashMap<(Uuid, String), Option<String>>,
-    /// How many of those rows there are.
+    /// The number of these rows.
     pub answers: usize,
-    /// A chat, a bot, and the position behind which it hears.
-    pub seats: Vec<(String, String, i64)>,
+    /// Chat, bot, and the position after which the bot receives messages.
+    pub assignments: Vec<(String, String, i64)>,
 }
 
-/// A message.
 pub struct Row {
     pub position: i64,
     pub id: Uuid,
@@ -36,11 +34,11 @@ pub struct Row {
     pub sender: String,
     pub reply_to: Option<Uuid>,
     pub body: String,
-    /// Of a schedule's.
+    /// Set for a message of a schedule.
     pub run: Option<Run>,
 }
 
-/// What a schedule's message says of its run.
+/// The run in the metadata of a schedule's message.
 #[derive(Clone, Copy)]
 pub struct Run {
     pub at: SystemTime,
@@ -55,18 +53,17 @@ select position || ' ' || id || ' ' || chat_id || ' ' || sender || ' ' || coales
 const PROCESSED: &str = "\
 select message_id || ' ' || bot_id || ' ' || coalesce('=' || response, '-') from processed_messages";
 
-const SEATS: &str = "select chat_id || ' ' || bot_id || ' ' || since_position from chat_bots";
+const ASSIGNMENTS: &str = "select chat_id || ' ' || bot_id || ' ' || since_position from chat_bots";
 
 impl Stored {
-    /// Reads it.
-    pub async fn read(world: &World, stage: &Stage) -> Self {
-        let schedules = schedules(stage).await;
-        let parked = parked(stage).await;
-        let rows = async |query| world.database.column(query).await.into_iter().flatten();
+    pub async fn read(cluster: &Cluster, setup: &Setup) -> Self {
+        let schedules = schedules(setup).await;
+        let parked = parked(setup).await;
+        let rows = async |query| cluster.database.column(query).await.into_iter().flatten();
         let mut messages: Vec<Row> = rows(MESSAGES).await.map(|row| message(&row)).collect();
         messages.sort_by_key(|row| row.position);
         let processed: Vec<String> = rows(PROCESSED).await.collect();
-        let seats = rows(SEATS).await.map(|row| {
+        let assignments = rows(ASSIGNMENTS).await.map(|row| {
             let [chat, bot, since] = fields(&row);
             (chat.into(), bot.into(), since.parse().unwrap())
         });
@@ -76,12 +73,12 @@ impl Stored {
             parked,
             answers: processed.len(),
             processed: processed.iter().map(|row| answer(row)).collect(),
-            seats: seats.collect(),
+            assignments: assignments.collect(),
         }
     }
 }
 
-/// The fields of a row; the last one may have spaces in it.
+/// The fields of a row; the last one may contain spaces.
 fn fields<const N: usize>(row: &str) -> [&str; N] {
     let fields: Vec<&str> = row.splitn(N, ' ').collect();
     fields.try_into().unwrap()
@@ -109,8 +106,8 @@ fn answer(row: &str) -> ((Uuid, String), Option<String>) {
     ((message.parse().unwrap(), bot.into()), response.strip_prefix('=').map(Into::into))
 }
 
-async fn schedules(stage: &Stage) -> Vec<Schedule> {
-    let mut client = ScheduleServiceClient::new(channel(stage.addresses[0]));
+async fn schedules(setup: &Setup) -> Vec<Schedule> {
+    let mut client = ScheduleServiceClient::new(channel(setup.addresses[0]));
     let mut schedules = Vec::new();
     let mut request = ListSchedulesRequest { page_size: 1_000, ..Default::default() };
     loop {
@@ -123,8 +120,8 @@ async fn schedules(stage: &Stage) -> Vec<Schedule> {
     }
 }
 
-async fn parked(stage: &Stage) -> Vec<(Uuid, String)> {
-    let mut client = BotServiceClient::new(channel(stage.addresses[0]));
+async fn parked(setup: &Setup) -> Vec<(Uuid, String)> {
+    let mut client = BotServiceClient::new(channel(setup.addresses[0]));
     let mut parked = Vec::new();
     let mut request = ListParkedDeliveriesRequest { page_size: 1_000, ..Default::default() };
     loop {

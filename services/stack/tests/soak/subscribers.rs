@@ -1,4 +1,4 @@
-//! Subscribers: each goes on from its cursor, at another replica, whenever its stream breaks.
+//! Subscribers: each resumes from its cursor at the next replica when its stream breaks.
 
 use std::{
     sync::{
@@ -14,28 +14,26 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    replicas::{PAUSE, Replicas, passes, told},
-    stage::Stage,
+    replicas::{RETRY_DELAY, Replicas, describe, is_retryable},
+    setup::Setup,
 };
 
-/// Of all chats.
-const OF_ALL: usize = 4;
+/// Subscribers of all chats.
+const ALL_CHATS: usize = 4;
 
-/// Of one chat each: of the first ones, where the bots are too.
-const OF_ONE: usize = 4;
+/// Subscribers of one chat each: of the first chats, which have the bots.
+const SINGLE_CHAT: usize = 4;
 
-/// One subscriber, and what it saw.
+/// A subscriber and the messages that it received.
 #[derive(Default)]
 pub struct Subscriber {
-    /// Its chat; none for all of them.
+    /// None for all chats.
     pub chat: Option<String>,
     pub seen: Mutex<Vec<Seen>>,
-    /// How often it went on elsewhere.
-    pub resumed: AtomicUsize,
+    pub resumptions: AtomicUsize,
     pub faults: Mutex<Vec<String>>,
 }
 
-/// A message, and when it came.
 #[derive(Clone, Copy)]
 pub struct Seen {
     pub id: Uuid,
@@ -43,39 +41,38 @@ pub struct Seen {
 }
 
 impl Subscriber {
-    /// All of them.
-    pub fn all(stage: &Stage) -> Vec<Arc<Self>> {
-        let of_one = stage.chats[..OF_ONE].iter().cloned().map(Some);
-        let chats = std::iter::repeat_n(None, OF_ALL).chain(of_one);
+    pub fn all(setup: &Setup) -> Vec<Arc<Self>> {
+        let single = setup.chats[..SINGLE_CHAT].iter().cloned().map(Some);
+        let chats = std::iter::repeat_n(None, ALL_CHATS).chain(single);
         chats.map(|chat| Arc::new(Self { chat, ..Self::default() })).collect()
     }
 
-    /// Listens to the end.
-    pub async fn listen(self: Arc<Self>, stage: Arc<Stage>, number: usize) {
-        let mut replicas = Replicas::new(&stage.addresses, number);
-        let mut cursor = stage.first.cursor.clone();
-        let going_on = async {
+    /// Receives messages until the end.
+    pub async fn listen(self: Arc<Self>, setup: Arc<Setup>, number: usize) {
+        let mut replicas = Replicas::new(&setup.addresses, number);
+        let mut cursor = setup.first.cursor.clone();
+        let receiving = async {
             loop {
                 if let Err(status) = self.follow(&replicas, &mut cursor).await
-                    && !passes(&status)
+                    && !is_retryable(&status)
                 {
-                    self.faults.lock().unwrap().push(told(&status));
+                    self.faults.lock().unwrap().push(describe(&status));
                 }
-                self.resumed.fetch_add(1, Ordering::Relaxed);
-                replicas.elsewhere();
-                sleep(PAUSE).await;
+                self.resumptions.fetch_add(1, Ordering::Relaxed);
+                replicas.switch_to_next();
+                sleep(RETRY_DELAY).await;
             }
         };
-        stage.ending.run_until_cancelled(going_on).await;
+        setup.ending.run_until_cancelled(receiving).await;
     }
 
-    /// Takes what comes, until the stream breaks.
+    /// Receives messages until the stream breaks.
     async fn follow(&self, replicas: &Replicas, cursor: &mut String) -> Result<(), Status> {
         let request = SubscribeRequest {
             chat_id: self.chat.clone().unwrap_or_default(),
             after: cursor.clone(),
         };
-        let mut client = ChatServiceClient::new(replicas.here());
+        let mut client = ChatServiceClient::new(replicas.current());
         let mut stream = client.subscribe(request).await?.into_inner();
         while let Some(next) = stream.message().await? {
             let message = next.message.unwrap();

@@ -1,5 +1,5 @@
-//! Writers: each sends one message after the other, with an id of its own, until it is told that it
-//! is stored.
+//! Writers: each sends one message after the other, with an id of its own, and retries until the
+//! message is acknowledged.
 
 use std::{
     collections::BTreeMap,
@@ -13,22 +13,20 @@ use tokio::time::{MissedTickBehavior, interval};
 use uuid::{Builder, Uuid};
 
 use super::{
-    replicas::{Replicas, told},
-    stage::Stage,
+    replicas::{Replicas, describe},
+    setup::Setup,
 };
 
-/// How many there are.
-pub const COUNT: usize = 8;
+pub const WRITERS: usize = 8;
 
-/// How often each of them sends, at most.
-const PACE: Duration = Duration::from_millis(40);
+const SEND_INTERVAL: Duration = Duration::from_millis(40);
 
-/// What the first bot fails at, whatever it is asked.
+/// The end of a message at which the first bot always fails.
 pub const POISON: &str = "poison";
 
-/// What a writer came to.
+/// What a writer sent.
 #[derive(Default)]
-pub struct Written {
+pub struct WriterReport {
     /// In the order in which they were sent.
     pub acknowledged: Vec<Acknowledged>,
     /// Messages that were sent again after they were acknowledged.
@@ -37,7 +35,6 @@ pub struct Written {
     pub faults: Vec<String>,
 }
 
-/// A message of which it was said that it is stored.
 pub struct Acknowledged {
     pub id: Uuid,
     pub chat: String,
@@ -45,23 +42,22 @@ pub struct Acknowledged {
     pub body: String,
     pub cursor: String,
     /// When it was first sent.
-    pub sent: SystemTime,
-    /// When that was said.
-    pub at: SystemTime,
+    pub sent_at: SystemTime,
+    pub acknowledged_at: SystemTime,
 }
 
-/// Sends until the load stops, the message in hand included.
-pub async fn write(stage: Arc<Stage>, number: usize) -> Written {
-    let mut random = stage.random("writer", number);
-    let mut replicas = Replicas::new(&stage.addresses, number);
-    let mut written = Written::default();
-    let mut pace = interval(PACE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while stage.stopping.run_until_cancelled(pace.tick()).await.is_some() {
-        let request = compose(&stage, &mut random, number);
-        let sent = SystemTime::now();
+/// Sends until the load stops, and finishes the message in progress.
+pub async fn write(setup: Arc<Setup>, number: usize) -> WriterReport {
+    let mut random = setup.random("writer", number);
+    let mut replicas = Replicas::new(&setup.addresses, number);
+    let mut written = WriterReport::default();
+    let mut ticks = interval(SEND_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while setup.stopping.run_until_cancelled(ticks.tick()).await.is_some() {
+        let request = compose(&setup, &mut random, number);
+        let sent_at = SystemTime::now();
         let answer = send(&mut replicas, &request).await;
-        let at = SystemTime::now();
+        let acknowledged_at = SystemTime::now();
         let message = match answer {
             Ok(message) => message,
             Err(refused) => {
@@ -70,11 +66,11 @@ pub async fn write(stage: Arc<Stage>, number: usize) -> Written {
             }
         };
         if random.random_ratio(1, 50) {
-            replicas.elsewhere();
+            replicas.switch_to_next();
             written.repeated += 1;
             match send(&mut replicas, &request).await {
                 Ok(again) if again == message => {}
-                Ok(again) => written.faults.push(format!("{message:?}, and again {again:?}")),
+                Ok(again) => written.faults.push(format!("first {message:?}, then {again:?}")),
                 Err(refused) => written.faults.push(refused),
             }
         }
@@ -84,27 +80,27 @@ pub async fn write(stage: Arc<Stage>, number: usize) -> Written {
             sender: request.sender,
             body: request.body,
             cursor: message.cursor,
-            sent,
-            at,
+            sent_at,
+            acknowledged_at,
         });
         if random.random_ratio(1, 4) {
-            replicas.elsewhere();
+            replicas.switch_to_next();
         }
     }
     written.retries = replicas.retries;
     written
 }
 
-/// A message whose text is like no other.
-fn compose(stage: &Stage, random: &mut StdRng, number: usize) -> SendMessageRequest {
+/// Composes a message with a unique text.
+fn compose(setup: &Setup, random: &mut StdRng, number: usize) -> SendMessageRequest {
     let id = Builder::from_random_bytes(random.random()).into_uuid();
-    let words = "word ".repeat(random.random_range(0..40));
+    let filler = "word ".repeat(random.random_range(0..40));
     let end = if random.random_ratio(1, 400) { POISON } else { "." };
     SendMessageRequest {
-        chat_id: stage.chats.choose(random).unwrap().clone(),
+        chat_id: setup.chats.choose(random).unwrap().clone(),
         id: id.to_string(),
         sender: format!("writer-{number}"),
-        body: format!("{id} {words}{end}"),
+        body: format!("{id} {filler}{end}"),
         ..SendMessageRequest::default()
     }
 }
@@ -112,8 +108,8 @@ fn compose(stage: &Stage, random: &mut StdRng, number: usize) -> SendMessageRequ
 async fn send(replicas: &mut Replicas, request: &SendMessageRequest) -> Result<Message, String> {
     let call = async |channel| ChatServiceClient::new(channel).send_message(request.clone()).await;
     let answer = replicas
-        .insist(call)
+        .call(call)
         .await
-        .map_err(|status| format!("{}: {}: {status:?}", request.id, told(&status)))?;
+        .map_err(|status| format!("{}: {}: {status:?}", request.id, describe(&status)))?;
     Ok(answer.message.unwrap())
 }

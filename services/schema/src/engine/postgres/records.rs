@@ -15,7 +15,7 @@ pub(super) enum Record<'a> {
     /// The step: Diesel's table and the ledger's.
     Step,
     Checkpoint(&'a Checkpoint),
-    /// Removes the checkpoint: the step is no longer half done.
+    /// Removes the checkpoint of a step that ended.
     NoCheckpoint,
 }
 

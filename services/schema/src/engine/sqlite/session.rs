@@ -25,7 +25,7 @@ impl Session for SqliteSession {
 
     async fn prepare(&mut self) -> Result<(), EngineError> {
         self.with(|connection| {
-            // Whoever waits here has a deadline of its own and tries again.
+            // The caller has a deadline of its own and tries again.
             connection
                 .batch_execute("PRAGMA busy_timeout = 100; PRAGMA journal_mode = WAL;")
                 .map_err(bookkeeping)?;

@@ -37,7 +37,7 @@ async fn a_database_without_a_history_is_adopted(backend: Backend) {
     let desk = Desk::serving(database, None).await;
     let unmanaged = desk.run("current").await;
     assert_eq!((unmanaged.status, unmanaged.stdout.as_str()), (0, ""));
-    assert!(unmanaged.stderr.contains("Stamp 0001 adopts it"), "{}", unmanaged.stderr);
+    assert!(unmanaged.stderr.contains("\"schema stamp 0001\" to adopt it"), "{}", unmanaged.stderr);
 
     let refused = desk.run("upgrade").await;
     assert_eq!(refused.status, 1);

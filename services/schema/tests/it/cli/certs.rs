@@ -56,7 +56,7 @@ async fn what_it_makes_serves_and_calls() {
         assert!(asked.stderr.contains("at base"), "{asked:?}");
     }
     let said = serving.output().join("\n");
-    assert!(said.contains("`schema certs`, for development only"), "{said}");
+    assert!(said.contains("made by `schema certs` for development"), "{said}");
 }
 
 #[tokio::test]

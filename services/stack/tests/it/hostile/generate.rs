@@ -1,36 +1,34 @@
-//! Messages at random, of any type: valid ones with values that may mean something, and bytes.
+//! Random messages of any type: valid ones with plausible values, and bytes.
 
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 
-/// Messages in each other, at most: a `Struct` has no end of its own.
-const DEPTH: usize = 12;
+/// Nesting limit: a `Struct` can be nested without end.
+const MAX_DEPTH: usize = 12;
 
-/// What makes them.
 pub(super) struct Random {
     rng: StdRng,
-    /// Texts that mean something to the service, such as an id.
-    words: Vec<String>,
+    /// Values that are valid in some field, such as an id.
+    vocabulary: Vec<String>,
 }
 
 impl Random {
-    pub(super) fn new(seed: u64, words: Vec<String>) -> Self {
-        Self { rng: StdRng::seed_from_u64(seed), words }
+    pub(super) fn new(seed: u64, vocabulary: Vec<String>) -> Self {
+        Self { rng: StdRng::seed_from_u64(seed), vocabulary }
     }
 
-    /// Bytes that are a message by chance only.
     pub(super) fn bytes(&mut self, most: usize) -> Vec<u8> {
         let count = self.rng.random_range(0..most);
         (0..count).map(|_| self.rng.random()).collect()
     }
 
-    /// A message that is valid, whatever it means.
+    /// A message that can be decoded.
     pub(super) fn message(&mut self, of: &MessageDescriptor) -> DynamicMessage {
-        self.filled(of, DEPTH)
+        self.filled(of, MAX_DEPTH)
     }
 
-    /// The same, with some bytes changed, lost or doubled.
+    /// A message with some bytes changed, removed or repeated.
     pub(super) fn mangled(&mut self, of: &MessageDescriptor) -> Vec<u8> {
         let mut bytes = self.message(of).encode_to_vec();
         for _ in 0..self.rng.random_range(1..5) {
@@ -117,14 +115,14 @@ impl Random {
 
     fn text(&mut self) -> String {
         match self.rng.random_range(0..20) {
-            0..10 => self.words.choose(&mut self.rng).cloned().unwrap_or_default(),
+            0..10 => self.vocabulary.choose(&mut self.rng).cloned().unwrap_or_default(),
             10 => String::new(),
             11 => "x".repeat(self.rng.random_range(200..5_000)),
             12 => "\u{10FFFF}".repeat(self.rng.random_range(1..20_000)),
             13 => {
-                let mut word = self.words.choose(&mut self.rng).cloned().unwrap_or_default();
-                word.push(self.rng.random());
-                word
+                let mut text = self.vocabulary.choose(&mut self.rng).cloned().unwrap_or_default();
+                text.push(self.rng.random());
+                text
             }
             _ => {
                 let count = self.rng.random_range(1..40);

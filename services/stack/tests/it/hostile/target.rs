@@ -1,4 +1,4 @@
-//! Who is sent it all: both services as processes, called below the level of any client.
+//! Both services as processes, called with raw HTTP/2 requests.
 
 use std::{fs, net::SocketAddr, time::Duration};
 
@@ -13,8 +13,8 @@ use tower::ServiceExt as _;
 
 use crate::services;
 
-/// How long an answer without an end is listened to.
-const LISTENED: Duration = Duration::from_millis(30);
+/// How long an endless response is read.
+const READ_TIME: Duration = Duration::from_millis(30);
 
 /// Both services on a database.
 pub(super) struct Target {
@@ -35,25 +35,28 @@ impl Target {
         target
     }
 
-    /// Waits until both say that they serve.
+    /// Waits until both serve.
     pub(super) async fn serves(&self) {
         for (address, service) in
             [(self.schema_address, ""), (self.chat_address, "chat.v1.ChatService")]
         {
             testing::eventually("it serves", async || {
-                health(address, service).await.ok().filter(|said| *said == ServingStatus::Serving)
+                health(address, service)
+                    .await
+                    .ok()
+                    .filter(|status| *status == ServingStatus::Serving)
             })
             .await;
         }
     }
 
-    /// What both of them hold in memory, in MiB.
+    /// The resident memory of both, in MiB.
     pub(super) fn resident(&self) -> u64 {
         resident(self.schema.id()) + resident(self.chat.id())
     }
 
-    /// Neither of them panicked.
-    pub(super) fn is_calm(&self) {
+    /// Checks that neither has panicked.
+    pub(super) fn has_not_panicked(&self) {
         for line in self.schema.output().iter().chain(&self.chat.output()) {
             assert!(!line.contains("panicked"), "{line}");
         }
@@ -65,7 +68,7 @@ fn resident(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
     let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = kilobytes.and_then(|kilobytes| kilobytes.trim().strip_suffix(" kB"));
-    kilobytes.expect("Linux tells it").parse::<u64>().expect("a number") / 1024
+    kilobytes.expect("Linux reports it").parse::<u64>().expect("a number") / 1024
 }
 
 /// How a call ended.
@@ -73,15 +76,15 @@ fn resident(process: u32) -> u64 {
 pub(super) enum Answer {
     /// With a status.
     Ended(Status),
-    /// Not yet: it is a stream, and goes on.
+    /// Not yet: it is an endless stream.
     Open,
-    /// By HTTP alone: it was no call.
+    /// With an HTTP status: it was not a gRPC call.
     Http(http::StatusCode),
 }
 
 impl Answer {
-    /// It is one that a stranger may get: the server is not at fault, and a program can tell why.
-    pub(super) fn is_fair(&self, what: &str) {
+    /// Checks that the response blames the request, not the server, and has a reason.
+    pub(super) fn assert_fault_of_caller(&self, what: &str) {
         let status = match self {
             Self::Open => return,
             Self::Http(status) => return assert!(status.is_client_error(), "{what}: {status}"),
@@ -104,7 +107,7 @@ impl Wire {
         Self(channel(address))
     }
 
-    /// Sends a body as the whole of a call.
+    /// Sends a body as a complete call.
     pub(super) async fn send(&self, path: &str, body: Vec<u8>, has_end: bool) -> Answer {
         let request = http::Request::post(path)
             .header("content-type", "application/grpc")
@@ -126,8 +129,8 @@ impl Wire {
         if head.status != http::StatusCode::OK {
             return Answer::Http(head.status);
         }
-        let listened = if has_end { DEADLINE } else { LISTENED };
-        match timeout(listened, body.collect()).await {
+        let read_time = if has_end { DEADLINE } else { READ_TIME };
+        match timeout(read_time, body.collect()).await {
             Ok(Ok(body)) => {
                 let trailers = body.trailers().and_then(Status::from_header_map);
                 Answer::Ended(trailers.unwrap_or_else(|| panic!("{path}: no status")))
@@ -146,7 +149,7 @@ pub(super) fn framed(message: &[u8]) -> Vec<u8> {
     flagged(0, message)
 }
 
-/// The same with a flag of its own.
+/// A message in its frame, with this flag.
 pub(super) fn flagged(flag: u8, message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).expect("it fits");
     [&[flag], &length.to_be_bytes()[..], message].concat()

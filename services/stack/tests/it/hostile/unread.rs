@@ -1,4 +1,4 @@
-//! Slow readers: who opens the window of HTTP/2 by nothing, or by a byte, and asks on.
+//! Clients that do not read: they send calls with an HTTP/2 window of zero or one byte.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -24,25 +24,24 @@ const PING: u8 = 6;
 const ACK: u8 = 1;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
-/// Messages of the largest kind: a page of them is 2.5 MiB.
+/// Messages of maximum size: a page of them is 2.5 MiB.
 const MESSAGES: usize = 40;
 const BODY: usize = 64 * 1024;
-/// Pages that are asked for on a connection: 500 MiB of them.
+/// Pages that are requested on a connection: 500 MiB.
 const CALLS: u32 = 200;
 /// What `outbox` holds of them for one connection.
 const HELD: usize = 6;
 
-/// A client that reads no answer, though it answers pings, for as long as it is connected.
-struct Unread {
+/// A client that answers pings but reads no response.
+struct StuckClient {
     stream: TcpStream,
     bytes: Vec<u8>,
-    /// Pings that were answered.
     answered: usize,
 }
 
-impl Unread {
-    /// Asks for the pages, with windows of so many bytes.
-    async fn ask(address: SocketAddr, window: u32, request: &[u8]) -> Self {
+impl StuckClient {
+    /// Requests the pages with this window.
+    async fn connect(address: SocketAddr, window: u32, request: &[u8]) -> Self {
         let mut stream = TcpStream::connect(address).await.expect("it listens");
         let window = [&INITIAL_WINDOW_SIZE.to_be_bytes()[..], &window.to_be_bytes()].concat();
         let hello = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(SETTINGS, 0, 0, &window)];
@@ -52,19 +51,19 @@ impl Unread {
                 frame(HEADERS, END_HEADERS, id, &head("/chat.v1.ChatService/ListMessages"));
             [opened, frame(DATA, END_STREAM, id, &framed(request))].concat()
         });
-        let said = [hello.concat(), calls.collect()].concat();
-        stream.write_all(&said).await.expect("it takes the calls");
+        let bytes = [hello.concat(), calls.collect()].concat();
+        stream.write_all(&bytes).await.expect("it takes the calls");
         Self { stream, bytes: Vec::new(), answered: 0 }
     }
 
-    /// Hears more; false once it is hung up.
-    async fn hear(&mut self) -> bool {
+    /// Reads frames; false if the connection is closed.
+    async fn read(&mut self) -> bool {
         if self.stream.read_buf(&mut self.bytes).await.unwrap_or(0) == 0 {
             return false;
         }
         let pings: Vec<_> = frames_of(&self.bytes)
             .into_iter()
-            .filter(|heard| heard.kind == PING && heard.flags & ACK == 0)
+            .filter(|frame| frame.kind == PING && frame.flags & ACK == 0)
             .map(|ping| frame(PING, ACK, 0, &ping.payload))
             .collect();
         for pong in &pings[self.answered..] {
@@ -76,26 +75,26 @@ impl Unread {
         true
     }
 
-    /// The heads of answers so far: of those that were refused, and of those that are held.
-    fn heads(&self) -> (usize, usize) {
-        let heard = frames_of(&self.bytes);
-        let heads: Vec<&Frame> = heard.iter().filter(|frame| frame.kind == HEADERS).collect();
+    /// How many calls were refused, and how many have a response.
+    fn counts(&self) -> (usize, usize) {
+        let frames = frames_of(&self.bytes);
+        let heads: Vec<&Frame> = frames.iter().filter(|frame| frame.kind == HEADERS).collect();
         let refused = heads.iter().filter(|head| head.flags & END_STREAM != 0).count();
         (refused, heads.len() - refused)
     }
 
-    /// Hears until each call has a head.
-    async fn hear_heads(&mut self) {
+    /// Reads until each call is refused or has a response.
+    async fn read_headers(&mut self) {
         let all = async {
-            while self.heads().0 + self.heads().1 < CALLS as usize {
-                assert!(self.hear().await, "it is hung up");
+            while self.counts().0 + self.counts().1 < CALLS as usize {
+                assert!(self.read().await, "the connection was closed");
             }
         };
         timeout(DEADLINE, all).await.expect("each call is refused or held");
     }
 }
 
-/// Stores the messages; a request for a page of them.
+/// Stores the messages; returns a request for a page of them.
 async fn fill(address: SocketAddr) -> Vec<u8> {
     let mut client = ChatServiceClient::new(channel(address));
     let chat = Chat { jid: "large@g.us".into(), ..Default::default() };
@@ -114,55 +113,58 @@ async fn fill(address: SocketAddr) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_that_nobody_reads_do_not_pile_up() {
+async fn unread_responses_are_bounded() {
     let database = Backend::Sqlite.at_head().await;
     let target = Target::on(&database).await;
     let address = target.chat_address;
     let request = fill(address).await;
     let before = target.resident();
-    // The window of a stream is shut, or open by a byte; whoever reads at once is served beside.
+    // Other clients are served meanwhile.
     let mut stuck = Vec::new();
     for window in [0, 1] {
-        let mut unread = Unread::ask(address, window, &request).await;
-        unread.hear_heads().await;
-        let (refused, held) = unread.heads();
+        let mut client = StuckClient::connect(address, window, &request).await;
+        client.read_headers().await;
+        let (refused, held) = client.counts();
         assert!((1..=HELD).contains(&held), "{window}: {held} held, {refused} refused");
-        stuck.push(unread);
+        stuck.push(client);
         page(address, &request).await;
     }
     let after = target.resident();
     println!("{before} MiB, then {after}");
-    // Besides what is held there are the pages that were being made at once.
+    // Beside the held responses there are the pages in progress.
     assert!(after < before + 256, "it grew from {before} to {after} MiB");
-    // They take nothing from others, and are left alone.
-    assert!(timeout(Duration::from_secs(7), hung_up(&mut stuck)).await.is_err(), "it is hung up");
+    // Below half of the listener's budget they stay connected.
+    assert!(
+        timeout(Duration::from_secs(7), closed(&mut stuck)).await.is_err(),
+        "the connection was closed"
+    );
 
-    // So many that others would be refused: those who do not read are hung up.
+    // Beyond half of the budget a client that does not read is disconnected.
     for _ in stuck.len()..5 {
-        let mut unread = Unread::ask(address, 0, &request).await;
-        unread.hear_heads().await;
-        stuck.push(unread);
+        let mut client = StuckClient::connect(address, 0, &request).await;
+        client.read_headers().await;
+        stuck.push(client);
     }
-    timeout(DEADLINE, hung_up(&mut stuck)).await.expect("one is hung up");
-    let told = "does not read";
-    testing::eventually("the log tells it", async || {
-        target.chat.output().iter().any(|line| line.contains(told)).then_some(())
+    timeout(DEADLINE, closed(&mut stuck)).await.expect("one is disconnected");
+    let expected = "does not read";
+    testing::eventually("the log has it", async || {
+        target.chat.output().iter().any(|line| line.contains(expected)).then_some(())
     })
     .await;
     page(address, &request).await;
     target.serves().await;
-    target.is_calm();
+    target.has_not_panicked();
 }
 
-/// Ends when one of them was hung up.
-async fn hung_up(unread: &mut [Unread]) {
-    let each = unread.iter_mut().map(|unread| Box::pin(async { while unread.hear().await {} }));
+/// Returns when one of them was disconnected.
+async fn closed(clients: &mut [StuckClient]) {
+    let each = clients.iter_mut().map(|client| Box::pin(async { while client.read().await {} }));
     select_all(each).await;
 }
 
-/// A page, for somebody who reads it.
+/// Requests and reads a page.
 async fn page(address: SocketAddr, request: &[u8]) {
-    let request = ListMessagesRequest::decode(request).expect("it was made here");
+    let request = ListMessagesRequest::decode(request).expect("it was encoded here");
     let page = ChatServiceClient::new(channel(address)).list_messages(request).await;
     assert_eq!(page.expect("it is served").into_inner().messages.len(), MESSAGES);
 }

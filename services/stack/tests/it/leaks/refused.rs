@@ -1,5 +1,4 @@
-//! Secrets that are of no use, or refused by whom they are shown to: what is wrong is said without
-//! them.
+//! Invalid and refused secrets: errors name the problem without the secret.
 
 use std::fs;
 
@@ -8,22 +7,22 @@ use testing::{Authority, Backend, Nats, Process, SecurePostgres, call, channel, 
 use super::{LOG, PLANTED};
 use crate::services::binary;
 
-/// Waits for a line that says what the test is about, and holds all lines to their silence.
-async fn heard(process: &Process, what: &str) {
+/// Waits for a line with this text, and checks that no line contains a secret.
+async fn logs_without_secret(process: &Process, what: &str) {
     eventually(what, async || {
         process.output().iter().any(|line| line.contains(what)).then_some(())
     })
     .await;
-    silent(process);
+    assert_no_secret(process);
 }
 
-fn silent(process: &Process) {
-    let said = process.output();
-    assert!(!said.iter().any(|line| line.contains(PLANTED)), "{said:#?}");
+fn assert_no_secret(process: &Process) {
+    let lines = process.output();
+    assert!(!lines.iter().any(|line| line.contains(PLANTED)), "{lines:#?}");
 }
 
 #[tokio::test]
-async fn a_secret_that_is_of_no_use_is_not_repeated() {
+async fn an_invalid_secret_is_not_repeated() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("url");
     fs::write(&file, format!("mysql://me:{PLANTED}@host/name")).unwrap();
@@ -44,7 +43,7 @@ async fn a_secret_that_is_of_no_use_is_not_repeated() {
     ] {
         let mut process = Process::start(binary(service), &[command], &env);
         assert!(!process.ended().await.success(), "{service} {command} with {env:?}");
-        heard(&process, "invalid value").await;
+        logs_without_secret(&process, "invalid value").await;
     }
 }
 
@@ -70,17 +69,17 @@ async fn help_shows_no_secret_of_the_environment() {
     ] {
         let mut process = Process::start(binary(service), &[command, "--help"], &env);
         assert!(process.ended().await.success());
-        heard(&process, "_URL").await;
+        logs_without_secret(&process, "_URL").await;
     }
 }
 
-/// A server that is away, and one that does not take the password.
+/// From a server that is down, and from one that refuses the password.
 #[tokio::test]
-async fn a_password_that_is_refused_is_not_repeated() {
+async fn a_refused_password_is_not_repeated() {
     let authority = Authority::new();
     let postgres = SecurePostgres::start(&authority).await;
     let locked = format!("locked:{PLANTED}@127.0.0.1");
-    for (url, heard_of) in [
+    for (url, expected) in [
         (format!("postgres://{locked}:1/x"), "Connection refused"),
         (postgres.url(&locked, "sslmode=disable"), "password authentication failed"),
     ] {
@@ -89,17 +88,17 @@ async fn a_password_that_is_refused_is_not_repeated() {
         let channel = channel(schema.address("schema").await);
         let refused = call(channel, "/schema.v1.SchemaService/Plan", None).await.unwrap_err();
         assert!(!format!("{refused:?}").contains(PLANTED), "{refused:?}");
-        heard(&schema, heard_of).await;
+        logs_without_secret(&schema, expected).await;
     }
 }
 
 #[tokio::test]
-async fn a_bus_that_refuses_the_password_is_told_without_it() {
+async fn a_password_that_the_bus_refuses_is_not_logged() {
     let nats = Nats::with_login("chat", "another").await;
     let bus = nats.url().replace("another", PLANTED);
     let database = Backend::Sqlite.at_head().await;
     let env = [LOG, ("DATABASE_URL", database.url()), ("CHAT_BUS", &bus)];
     let mut chat = Process::start(binary("chat"), &["serve"], &env);
     chat.address("chat").await;
-    heard(&chat, "bus unavailable").await;
+    logs_without_secret(&chat, "bus unavailable").await;
 }

@@ -1,5 +1,5 @@
-//! Migrations that fail on rows: whoever upgrades hears which statement failed and why, and nothing of
-//! the rows; so does whoever reads the log or the ledger.
+//! Migrations that fail on rows: error, log and ledger name the statement and the cause, and
+//! contain nothing of the rows.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use crate::services::binary;
 
 const TABLE: &str = "CREATE TABLE notes (body varchar(200), title varchar(20) NOT NULL);";
 
-/// Statements that the rows forbid, and what must be heard of each.
+/// Statements that fail on the rows, and the text that each error must contain.
 const fn forbidden(backend: Backend) -> &'static [(&'static str, &'static str)] {
     match backend {
         Backend::Postgres => &[
@@ -23,7 +23,7 @@ const fn forbidden(backend: Backend) -> &'static [(&'static str, &'static str)] 
             ("ALTER TABLE notes ADD CHECK (body < 'a')", "check constraint"),
             ("ALTER TABLE notes ALTER body TYPE integer USING body::integer", "SQLSTATE 22P02"),
             ("ALTER TABLE notes ALTER body TYPE json USING body::json", "SQLSTATE 22P02"),
-            // A query that a function made: its text holds the row.
+            // The text of a query in a function contains the row.
             (
                 "DO $$ BEGIN EXECUTE format('SELECT %L::integer', (SELECT min(body) FROM notes)); END $$",
                 "SQLSTATE 22P02",
@@ -41,8 +41,8 @@ const fn forbidden(backend: Backend) -> &'static [(&'static str, &'static str)] 
 }
 
 #[apply(both!)]
-async fn a_step_that_fails_on_rows_tells_nothing_of_them(backend: Backend) {
-    for (statement, heard) in forbidden(backend) {
+async fn errors_of_steps_contain_no_row(backend: Backend) {
+    for (statement, expected) in forbidden(backend) {
         let database = backend.empty().await;
         let migrations = tempfile::tempdir().unwrap();
         for (name, up) in [("0001_notes", TABLE), ("0002_forbidden", statement)] {
@@ -57,19 +57,19 @@ async fn a_step_that_fails_on_rows_tells_nothing_of_them(backend: Backend) {
         let mut client = SchemaServiceClient::new(channel(schema.address("schema").await));
 
         upgrade(&mut client, "0001").await.unwrap();
-        let row = format!("('{PLANTED} is what I say', '{PLANTED}')");
+        let row = format!("('{PLANTED} in a body', '{PLANTED}')");
         database.execute(&format!("INSERT INTO notes VALUES {row}, {row}")).await;
         let refused = upgrade(&mut client, "0002").await.unwrap_err();
         assert_eq!(reason(&refused), "STEP_FAILED", "{statement}: {refused:?}");
         assert_eq!(info(&refused, "revision"), "0002");
-        assert!(refused.message().contains(heard), "{statement}: {}", refused.message());
+        assert!(refused.message().contains(expected), "{statement}: {}", refused.message());
 
         let ledger = client.list_operations(ListOperationsRequest::default()).await.unwrap();
         let ledger = format!("{ledger:?}");
         assert!(ledger.contains("0002"), "{ledger}");
         assert!(schema.terminate().await.success());
-        let told = [format!("{refused:?}"), ledger, schema.output().join("\n")];
-        assert!(!told.iter().any(|told| told.contains(PLANTED)), "{statement}: {told:#?}");
+        let outputs = [format!("{refused:?}"), ledger, schema.output().join("\n")];
+        assert!(!outputs.iter().any(|text| text.contains(PLANTED)), "{statement}: {outputs:#?}");
     }
 }
 
