@@ -236,7 +236,7 @@ async fn postgres_says_who_waits_and_for_how_much() {
     has("WARNING table-scan: line 4: reads every row of a (about 1000 rows, ");
     has("NOTE table-scan: line 5: reads every row of empty (about 0 rows, 0 KiB)");
     // The foreign key's other end is locked too.
-    has("NOTE access-exclusive-lock: line 6: ACCESS EXCLUSIVE on parent (no estimate of its rows");
+    has("NOTE access-exclusive-lock: line 6: ACCESS EXCLUSIVE on parent (no estimate of rows");
     has("NOTE access-exclusive-lock: line 6: ACCESS EXCLUSIVE on b (");
     // The step holds it already.
     assert!(!found.iter().any(|it| it.contains("lock: line 7")), "{found:#?}");
