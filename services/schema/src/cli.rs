@@ -6,6 +6,7 @@
 mod advice;
 mod certs;
 mod client;
+mod client_command;
 mod current;
 mod describe;
 mod health;
@@ -26,7 +27,7 @@ use clap::{Parser, Subcommand};
 use cli::{Failure, Output, TelemetryArgs, TokenArgs};
 use schema::access::POLICY;
 
-use self::client::ClientCommand;
+use self::client_command::ClientCommand;
 
 const EXIT_STATUS: &str = "\
 Exit status:

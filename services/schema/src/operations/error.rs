@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use database::{self, Unavailable};
+use database::{self, PoolError};
 use wire::error_chain;
 
 use crate::{
@@ -231,8 +231,8 @@ impl From<diesel::result::Error> for OperationError {
     }
 }
 
-impl From<Unavailable> for OperationError {
-    fn from(error: Unavailable) -> Self {
+impl From<PoolError> for OperationError {
+    fn from(error: PoolError) -> Self {
         ReadError::from(error).into()
     }
 }
