@@ -27,7 +27,7 @@ impl RevisionSet {
         self.0.iter().find(|revision| revision.id == id)
     }
 
-    /// The revisions that an Upgrade to `target` applies, in order.
+    /// The revisions that an Upgrade to `target` applies, oldest first.
     ///
     /// # Errors
     /// The target is unknown, ambiguous, or behind what is applied.
@@ -186,8 +186,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_target_cannot_be_is_said() {
-        for (result, words) in [
+    fn a_target_that_cannot_be_resolved_is_refused() {
+        for (result, expected) in [
             (up("0003", &[]), "no revision"),
             (up("00", &[]), "0001, 0002, 0010"),
             (up("+4", &[]), "only 3"),
@@ -197,10 +197,10 @@ mod tests {
             (down("0002", &["0001"]), "ahead"),
             (down("head", &["0001"]), "ahead"),
             (down("-2", &["0001"]), "only 1"),
-            (down("latest", &[]), "no target"),
+            (down("latest", &[]), "not a target"),
         ] {
-            let said = result.unwrap_err();
-            assert!(said.contains(words), "{said} lacks {words}");
+            let error = result.unwrap_err();
+            assert!(error.contains(expected), "{error} lacks {expected}");
         }
     }
 }

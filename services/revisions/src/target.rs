@@ -1,68 +1,70 @@
-//! Where an Upgrade or a Downgrade is to end: Alembic's grammar on a straight line.
+//! Where an operation is to end: Alembic's grammar for a history without branches.
 //! <https://alembic.sqlalchemy.org/en/latest/tutorial.html#relative-migration-identifiers>
 
 use std::{fmt, str::FromStr};
 
-/// A target, read but not yet looked up.
+/// A target as written; a [`RevisionSet`](crate::RevisionSet) resolves it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Target {
-    /// The newest revision: `head`, or nothing.
+    /// The newest revision: `head`, or an empty text.
     Head,
     /// Before the first revision: `base`.
     Base,
     /// A revision, or a prefix that only one has.
     Revision(String),
-    /// So many revisions forward: `+N`.
+    /// That many revisions forward: `+N`.
     Plus(usize),
-    /// So many revisions back: `-N`.
+    /// That many revisions back: `-N`.
     Minus(usize),
 }
 
-/// Why a target leads nowhere.
+/// Why a target cannot be resolved.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TargetError {
-    /// It is written in no form that is known.
-    #[error("'{0}' is no target: head, base, a revision such as 0002 or a prefix of one, +N or -N")]
+    /// It has none of the known forms.
+    #[error(
+        "'{0}' is not a target; use head, base, a revision such as 0002 or a prefix of one, +N or -N"
+    )]
     Malformed(String),
-    /// It is so many steps from somewhere, where a place is needed.
-    #[error("'{0}' is relative: name a revision, head or base")]
+    /// It is relative where a revision is required.
+    #[error("'{0}' is relative; use a revision, head or base")]
     Relative(String),
-    /// Nobody has that revision.
+    /// The revision is neither held nor applied.
     #[error("no revision '{target}' is held here or applied; the newest held is '{head}'")]
     Unknown {
-        /// What was asked for.
+        /// The target as written.
         target: String,
         /// The newest revision held.
         head: String,
     },
     /// More than one revision has that prefix.
-    #[error("'{target}' could be any of {fits}: give more of it")]
+    #[error("'{target}' is a prefix of {fits}; use a longer prefix")]
     Ambiguous {
-        /// What was asked for.
+        /// The target as written.
         target: String,
-        /// Those that fit.
+        /// The revisions that it is a prefix of.
         fits: String,
     },
     /// `+N` or `-N` with a larger number than there are steps.
-    #[error("'{target}' leads past the end: there are only {steps} steps that way")]
+    #[error("'{target}' is past the end; there are only {steps} steps in that direction")]
     Past {
-        /// What was asked for.
+        /// The target as written.
         target: String,
-        /// How many there are.
+        /// The number of steps in that direction.
         steps: usize,
     },
-    /// An Upgrade to where the schema has been already.
-    #[error("'{target}' is behind the current revision '{current}': that is a Downgrade")]
+    /// An Upgrade to an older revision than the current one.
+    #[error("'{target}' is behind the current revision '{current}'; that takes a Downgrade")]
     Behind {
-        /// What was asked for.
+        /// The target as written.
         target: String,
         /// The newest revision applied.
         current: String,
     },
-    /// A Downgrade to where the schema has not been yet.
-    #[error("'{target}' is ahead of the current revision '{current}': that is an Upgrade")]
+    /// A Downgrade to a newer revision than the current one.
+    #[error("'{target}' is ahead of the current revision '{current}'; that takes an Upgrade")]
     Ahead {
-        /// What was asked for.
+        /// The target as written.
         target: String,
         /// The newest revision applied.
         current: String,
@@ -112,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_target_is_refused() {
+    fn other_forms_are_refused() {
         for text in [
             "+",
             "-",
@@ -145,7 +147,7 @@ mod tests {
         fn any_target_is_read_or_refused(text in "[-+]?[0-9]{0,60}|.*") {
             match text.parse::<Target>() {
                 Ok(target) => prop_assert_eq!(target.to_string().parse::<Target>(), Ok(target)),
-                Err(TargetError::Malformed(told)) => prop_assert!(told.chars().count() <= 64),
+                Err(TargetError::Malformed(text)) => prop_assert!(text.chars().count() <= 64),
                 Err(other) => prop_assert!(false, "{:?}", other),
             }
         }

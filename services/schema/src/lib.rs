@@ -19,6 +19,5 @@ mod rpc;
 mod serve;
 mod state;
 mod store;
-mod syntax;
 
 pub use serve::{Config, Error, STEP_GRACE, serve};

@@ -1,12 +1,7 @@
 //! Whether a statement of a step outside a transaction runs in one of its own, or in autocommit.
 
+use analysis::{ConcurrentIndex, concurrent_index};
 use sql::{Dialect, Statement};
-use squawk_syntax::{
-    SourceFile, SyntaxNode,
-    ast::{self, AstNode as _},
-};
-
-use crate::syntax::name_of;
 
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum StatementMode {
@@ -41,24 +36,10 @@ impl StatementMode {
     }
 
     fn of_concurrent(statement: &Statement<'_>) -> Self {
-        let text = |node: &SyntaxNode| node.text().to_string().trim().to_owned();
-        match SourceFile::parse(statement.text).tree().stmts().next() {
-            Some(ast::Stmt::CreateIndex(create)) => {
-                // An index is in the schema of its table, and its name cannot be qualified.
-                name_of(create.index()).zip(name_of(create.table_relation_name())).map_or(
-                    Self::Autocommit,
-                    |(index, table)| {
-                        Self::CreateIndexConcurrently(table.sibling(index.name).quoted())
-                    },
-                )
-            }
-            Some(ast::Stmt::DropIndex(drop)) => {
-                let index = drop.index_refs().next();
-                index.map_or(Self::Autocommit, |index| {
-                    Self::DropIndexConcurrently(text(index.syntax()))
-                })
-            }
-            _ => Self::Autocommit,
+        match concurrent_index(statement) {
+            Some(ConcurrentIndex::Create(index)) => Self::CreateIndexConcurrently(index),
+            Some(ConcurrentIndex::Drop(index)) => Self::DropIndexConcurrently(index),
+            None => Self::Autocommit,
         }
     }
 }

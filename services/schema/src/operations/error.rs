@@ -1,5 +1,6 @@
 //! Why an operation did not run, or did not run to its end.
 
+use analysis::Loss;
 use std::{fmt, sync::Arc};
 
 use database::{self, PoolError};
@@ -9,7 +10,7 @@ use crate::{
     display::revision_name,
     engine::{EngineError, StatementError, Step},
     observer::ReadError,
-    plan::{Loss, PlanError},
+    plan::PlanError,
 };
 
 /// The refusal or failure of an operation. Lists of names are for people.

@@ -1,5 +1,6 @@
 //! Errors on the wire: one code, one reason and what to do, for each error of the layers below.
 
+use analysis::Loss;
 use std::time::Duration;
 
 use api::Reason;
@@ -11,7 +12,7 @@ use crate::{
     engine::{EngineError, StatementError},
     observer::{InspectError, ReadError},
     operations::{OperationError, StepError},
-    plan::{Loss, PlanError},
+    plan::PlanError,
 };
 
 /// When to try again where nothing says better.

@@ -195,7 +195,7 @@ async fn a_half_applied_step_is_planned_from_its_checkpoint(backend: Backend) {
     assert!(!planned.steps[0].transactional);
     let found = findings(&planned.steps[0]);
     assert_eq!(found[0], "DATA_LOSS drop-table: line 3: b (1 row) would be lost");
-    let resumed = "NOTE resumed: 2 of its statements are done already";
+    let resumed = "NOTE resumed: 2 of its statements are committed already";
     assert!(found.contains(&resumed.into()), "{found:?}");
 }
 
@@ -229,14 +229,14 @@ async fn postgresql_plans_report_locks_and_sizes() {
         assert!(found.iter().any(|it| it.starts_with(words)), "{words} in {found:#?}");
     };
     has("NOTE share-lock: line 1: SHARE on a (about 1000 rows, ");
-    has("WARNING table-scan: line 1: goes through all of a (about 1000 rows, ");
+    has("WARNING table-scan: line 1: reads every row of a (about 1000 rows, ");
     has("NOTE access-exclusive-lock: line 2: ACCESS EXCLUSIVE on a (about 1000 rows, ");
-    has("WARNING table-rewrite: line 2: writes every row of a anew (about 1000 rows, ");
-    has("WARNING narrowing-type: line 3: a.name goes from character varying(20) to varchar(5)");
-    has("WARNING table-scan: line 4: goes through all of a (about 1000 rows, ");
-    has("NOTE table-scan: line 5: goes through all of empty (about 0 rows, 0 KiB)");
+    has("WARNING table-rewrite: line 2: rewrites every row of a (about 1000 rows, ");
+    has("WARNING narrowing-type: line 3: changes a.name from character varying(20) to varchar(5)");
+    has("WARNING table-scan: line 4: reads every row of a (about 1000 rows, ");
+    has("NOTE table-scan: line 5: reads every row of empty (about 0 rows, 0 KiB)");
     // The foreign key's other end is locked too.
-    has("NOTE access-exclusive-lock: line 6: ACCESS EXCLUSIVE on parent (no estimate of its rows");
+    has("NOTE access-exclusive-lock: line 6: ACCESS EXCLUSIVE on parent (no estimate of rows");
     has("NOTE access-exclusive-lock: line 6: ACCESS EXCLUSIVE on b (");
     // The step holds it already.
     assert!(!found.iter().any(|it| it.contains("lock: line 7")), "{found:#?}");
@@ -270,8 +270,8 @@ async fn sqlite_plans_report_rewrites() {
             "DATA_LOSS rebuild-table: line 3: a.old (1 row with a value) would be lost",
             "WARNING table-rebuild: line 2: copies a into a table that takes its place (2 rows); \
              other writers wait until the step commits",
-            "WARNING rebuild-drops-index: line 2: gone with the old a, and not made again: ix_name",
-            "NOTE table-rewrite: line 6: writes every row of kept anew (0 rows); other writers \
+            "WARNING rebuild-drops-index: line 2: dropped with the old a and not created again: ix_name",
+            "NOTE table-rewrite: line 6: rewrites every row of kept (0 rows); other writers \
              wait until the step commits",
         ]
     );

@@ -179,3 +179,13 @@ async fn an_operation_of_a_killed_server_is_interrupted(backend: Backend) {
     server.upgrade("head").await.unwrap();
     assert!(server.current().await.last_failure.is_none());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sql_in_a_nested_comment_does_not_run_on_postgres() {
+    let database = Backend::Postgres.empty().await;
+    let up = "/* off /* ticket */ insert into a values (1); -- all */\ninsert into a values (2);";
+    let revisions = [tables()[0].clone(), revision("0002", up, "select 1;")];
+    let server = Server::holding(&database, &revisions).await;
+    server.upgrade("head").await.unwrap();
+    assert_eq!(database.column("select n from a").await, [Some("2".into())]);
+}

@@ -133,7 +133,11 @@ proptest! {
             // Whether a byte order mark is blank depends on what stands before it.
             let moved = |statement: &Statement<'_>| statement.text.contains('\u{feff}');
             for statement in split(dialect, &sql).into_iter().filter(|one| !moved(one)) {
-                prop_assert_eq!(texts(dialect, statement.text), [statement.text]);
+                // A comment at its end is dropped; then it is itself.
+                let again = texts(dialect, statement.text);
+                prop_assert_eq!(again.len(), 1);
+                prop_assert!(statement.text.starts_with(again[0]));
+                prop_assert_eq!(texts(dialect, again[0]), again);
             }
         }
     }

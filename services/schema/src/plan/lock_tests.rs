@@ -1,13 +1,17 @@
-//! The table, and a server.
+//! The locks that the analysis predicts, compared with those that a server takes.
 
 use std::collections::BTreeMap;
 
-use ::sql::Dialect;
 use database::Database;
+use sql::Dialect;
 use testing::{Backend, TestDatabase};
 
-use super::*;
-use crate::plan::{links::linked, sql::parse};
+use super::relations::foreign_key_peers;
+use analysis::{
+    Body, Located,
+    LockMode::{self, *},
+    TableAccess, TableWork, analyze,
+};
 
 const TABLES: &str = "create table p (id int primary key, a text, n int, v varchar(10)); \
     create table q (id int primary key, p_id int references p); \
@@ -96,40 +100,43 @@ const FORMS: [&str; 68] = [
     "merge into solo using q on solo.id = q.id when matched then delete",
 ];
 
-/// What the table says: of each relation the strongest lock, and those written anew.
-async fn said(database: &TestDatabase, sql: &str) -> BTreeMap<String, (Mode, bool)> {
-    let touches = touches(parse(Dialect::Postgres, sql).remove(0).stmt.as_ref().unwrap());
+/// What the analysis predicts: of each relation the strongest lock, and those rewritten.
+async fn predicted_locks(database: &TestDatabase, sql: &str) -> BTreeMap<String, (LockMode, bool)> {
+    let analysis = analyze(Dialect::Postgres, "public", &[Body { sql, completed: 0 }]);
     let url = database.url().parse().unwrap();
     let mut connection = Database::new(&url, "test", 1).connection().await.unwrap();
-    let mut said = BTreeMap::new();
-    for Touch { table, lock, work } in touches {
+    let mut predicted = BTreeMap::new();
+    for Located { value: TableAccess { table, lock, work }, .. } in analysis.accesses {
         let tables = match &work {
-            Work::Unlink(part) => linked(&mut connection, &table, part.as_deref()).await.unwrap(),
+            TableWork::ForeignKeyPeers(part) => {
+                foreign_key_peers(&mut connection, &table, part.as_deref()).await.unwrap()
+            }
             _ => vec![table],
         };
         for table in tables {
-            let entry = said.entry(table.name).or_insert((AccessShare, false));
-            *entry = (entry.0.max(lock.unwrap()), entry.1 | (work == Work::Rewrite));
+            let entry = predicted.entry(table.name).or_insert((AccessShare, false));
+            *entry = (entry.0.max(lock.unwrap()), entry.1 | (work == TableWork::Rewrite));
         }
     }
-    said
+    predicted
 }
 
 /// What a server does, readers' locks left out.
-async fn done(database: &TestDatabase, sql: &str) -> BTreeMap<String, (Mode, bool)> {
+async fn taken_locks(database: &TestDatabase, sql: &str) -> BTreeMap<String, (LockMode, bool)> {
     let watched = format!(
         "{sql}; create table seen.after as \
-         select relname, mode, pg_relation_filenode(oid) is distinct from file as anew \
+         select relname, mode, pg_relation_filenode(oid) is distinct from file as rewritten \
          from pg_locks join seen.before on oid = relation \
          where pid = pg_backend_pid() and locktype = 'relation'"
     );
     // One message is one transaction.
     database.execute(&watched).await;
-    let mut done = BTreeMap::new();
-    let rows = database.column("select concat_ws(' ', relname, mode, anew) from seen.after").await;
+    let mut taken = BTreeMap::new();
+    let rows =
+        database.column("select concat_ws(' ', relname, mode, rewritten) from seen.after").await;
     for row in rows.into_iter().flatten() {
         let mut words = row.split(' ');
-        let (table, mode, anew) = (words.next(), words.next(), words.next());
+        let (table, mode, rewritten) = (words.next(), words.next(), words.next());
         let mode = match mode.unwrap() {
             "RowExclusiveLock" => RowExclusive,
             "ShareUpdateExclusiveLock" => ShareUpdateExclusive,
@@ -139,14 +146,14 @@ async fn done(database: &TestDatabase, sql: &str) -> BTreeMap<String, (Mode, boo
             "AccessExclusiveLock" => AccessExclusive,
             _ => continue,
         };
-        let entry = done.entry(table.unwrap().to_owned()).or_insert((mode, false));
-        *entry = (entry.0.max(mode), anew == Some("t"));
+        let entry = taken.entry(table.unwrap().to_owned()).or_insert((mode, false));
+        *entry = (entry.0.max(mode), rewritten == Some("t"));
     }
-    done
+    taken
 }
 
 #[tokio::test]
-async fn the_table_is_what_a_server_does() {
+async fn locks_are_those_that_a_server_takes() {
     let database = Backend::Postgres.empty().await;
     let mut wrong = Vec::new();
     for form in FORMS {
@@ -157,14 +164,17 @@ async fn the_table_is_what_a_server_does() {
              where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'm')"
         );
         database.execute(&tables).await;
-        let mut said = said(&database, form).await;
-        let mut done = done(&database, form).await;
+        let mut predicted = predicted_locks(&database, form).await;
+        let mut taken = taken_locks(&database, form).await;
         // A type's rewrite depends on the column's, a table that goes has no file.
         if ["truncate", "drop table", " type "].iter().any(|words| form.contains(words)) {
-            said.values_mut().chain(done.values_mut()).for_each(|(_, anew)| *anew = false);
+            predicted
+                .values_mut()
+                .chain(taken.values_mut())
+                .for_each(|(_, rewritten)| *rewritten = false);
         }
-        if said != done {
-            wrong.push(format!("{form}\n  said {said:?}\n  done {done:?}"));
+        if predicted != taken {
+            wrong.push(format!("{form}\n  predicted {predicted:?}\n  taken {taken:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -2,112 +2,102 @@
 //! "An ACCESS EXCLUSIVE lock is acquired unless explicitly noted. When multiple subcommands are
 //! given, the lock acquired will be the strictest one required by any subcommand."
 
-use ::sql::Name;
+use sql::Name;
 use squawk_syntax::{
     SyntaxNode,
     ast::{
         AddColumn, AlterColumn, AlterColumnOption, AlterTable, AlterTableAction, AstNode as _,
-        CallExpr, Constraint, DetachPartitionOption, ForeignKeyConstraint, GeneratedAs,
-        ReferencesConstraint, normalize_name_node,
+        CallExpr, Constraint, DetachPartitionOption, GeneratedAs, normalize_name_node,
     },
 };
 
-use super::{
-    locks::{
-        Mode::{self, AccessExclusive, ShareRowExclusive, ShareUpdateExclusive},
-        one,
-    },
-    sql::{name_of, text},
-    touches::{Touch, Work},
+use crate::{
+    LockMode::{self, AccessExclusive, ShareRowExclusive, ShareUpdateExclusive},
+    TableAccess, TableWork,
+    parse::{name_of, node_text},
+    table_access::{access, referenced_tables},
 };
 
-/// Functions that give one value to all rows of a statement: a new column needs no rewrite.
-const STABLE: [&str; 4] = ["now", "transaction_timestamp", "statement_timestamp", "timezone"];
+/// Functions that return one value for all rows of a statement: a column with such a default needs
+/// no rewrite.
+const STABLE_FUNCTIONS: [&str; 4] =
+    ["now", "transaction_timestamp", "statement_timestamp", "timezone"];
 
-/// What an ALTER TABLE touches: its table, and those that its forms name.
-pub fn alter_table(alter: &AlterTable) -> Vec<Touch> {
+/// The tables that an ALTER TABLE locks: its own, and those that its forms name.
+pub(super) fn alter_table(alter: &AlterTable) -> Vec<TableAccess> {
     let Some(table) = name_of(alter.table_relation_name()) else { return Vec::new() };
-    let forms: Vec<(Mode, Work)> = alter.actions().map(|action| form(&action)).collect();
+    let forms: Vec<(LockMode, TableWork)> =
+        alter.actions().map(|action| lock_of_form(&action)).collect();
     let lock = forms.iter().map(|(mode, _)| *mode).max();
-    let work = forms.into_iter().map(|(_, work)| work).max().unwrap_or(Work::None);
-    let others: Vec<Touch> = alter.actions().flat_map(|action| others(&table, &action)).collect();
-    lock.map(|_| Touch { table, lock, work }).into_iter().chain(others).collect()
+    let work = forms.into_iter().map(|(_, work)| work).max().unwrap_or(TableWork::None);
+    let others: Vec<TableAccess> =
+        alter.actions().flat_map(|action| other_tables(&table, &action)).collect();
+    lock.map(|_| TableAccess { table, lock, work }).into_iter().chain(others).collect()
 }
 
-/// The tables that foreign keys below a node refer to: triggers are put on them.
-pub fn referred(node: &SyntaxNode) -> Vec<Touch> {
-    let mut tables = Vec::new();
-    for node in node.descendants() {
-        let table = match ForeignKeyConstraint::cast(node.clone()) {
-            Some(key) => key.table_name_ref(),
-            None => ReferencesConstraint::cast(node).and_then(|key| key.table()),
-        };
-        tables.extend(one(table, ShareRowExclusive, Work::None));
-    }
-    tables
-}
-
-fn others(table: &Name, action: &AlterTableAction) -> Vec<Touch> {
-    let unlink = |node: &SyntaxNode| {
-        let work = Work::Unlink(Some(normalize_name_node(node)));
-        vec![Touch { table: table.clone(), lock: Some(AccessExclusive), work }]
+fn other_tables(table: &Name, action: &AlterTableAction) -> Vec<TableAccess> {
+    let foreign_key_peers = |node: &SyntaxNode| {
+        let work = TableWork::ForeignKeyPeers(Some(normalize_name_node(node)));
+        vec![TableAccess { table: table.clone(), lock: Some(AccessExclusive), work }]
     };
     match action {
         AlterTableAction::DropColumn(drop) => {
-            drop.column_name_ref().map(|name| unlink(name.syntax())).unwrap_or_default()
+            drop.column_name_ref().map(|name| foreign_key_peers(name.syntax())).unwrap_or_default()
         }
         AlterTableAction::DropConstraint(drop) => {
             let path = drop.constraint_name_ref().and_then(|name| name.path_ref());
             let name = path.and_then(|path| path.segment());
-            name.map(|name| unlink(name.syntax())).unwrap_or_default()
+            name.map(|name| foreign_key_peers(name.syntax())).unwrap_or_default()
         }
         AlterTableAction::AddColumn(_) | AlterTableAction::AddConstraint(_) => {
-            referred(action.syntax())
+            referenced_tables(action.syntax())
         }
         AlterTableAction::AttachPartition(attach) => {
-            one(attach.table_name_ref(), AccessExclusive, Work::Scan)
+            access(attach.table_name_ref(), AccessExclusive, TableWork::Scan)
         }
         AlterTableAction::DetachPartition(detach) => {
-            one(detach.table_name_ref(), AccessExclusive, Work::None)
+            access(detach.table_name_ref(), AccessExclusive, TableWork::None)
         }
         AlterTableAction::InheritTable(inherit) => {
-            one(Some(inherit.clone()), ShareUpdateExclusive, Work::None)
+            access(Some(inherit.clone()), ShareUpdateExclusive, TableWork::None)
         }
         _ => Vec::new(),
     }
 }
 
-fn form(action: &AlterTableAction) -> (Mode, Work) {
+fn lock_of_form(action: &AlterTableAction) -> (LockMode, TableWork) {
     use AlterTableAction as Action;
     match action {
-        Action::AddColumn(add) => (AccessExclusive, added(add)),
+        Action::AddColumn(add) => (AccessExclusive, added_column(add)),
         Action::AddConstraint(add) => match add.constraint() {
-            Some(constraint) => constrained(&constraint),
-            None => (AccessExclusive, Work::Scan),
+            Some(constraint) => added_constraint(&constraint),
+            None => (AccessExclusive, TableWork::Scan),
         },
-        Action::AlterColumn(alter) => column(alter),
-        Action::ValidateConstraint(_) => (ShareUpdateExclusive, Work::Scan),
+        Action::AlterColumn(alter) => altered_column(alter),
+        Action::ValidateConstraint(_) => (ShareUpdateExclusive, TableWork::Scan),
         Action::AttachPartition(_)
         | Action::ClusterOn(_)
         | Action::ResetOptions(_)
         | Action::SetOptions(_)
-        | Action::SetWithoutCluster(_) => (ShareUpdateExclusive, Work::None),
+        | Action::SetWithoutCluster(_) => (ShareUpdateExclusive, TableWork::None),
         Action::DetachPartition(detach) => match detach.detach_partition_option() {
             Some(DetachPartitionOption::DetachConcurrently(_)) => {
-                (ShareUpdateExclusive, Work::None)
+                (ShareUpdateExclusive, TableWork::None)
             }
-            Some(DetachPartitionOption::DetachFinalize(_)) | None => (AccessExclusive, Work::None),
+            Some(DetachPartitionOption::DetachFinalize(_)) | None => {
+                (AccessExclusive, TableWork::None)
+            }
         },
         Action::DisableTrigger(_)
         | Action::EnableAlwaysTrigger(_)
         | Action::EnableReplicaTrigger(_)
-        | Action::EnableTrigger(_) => (ShareRowExclusive, Work::None),
+        | Action::EnableTrigger(_) => (ShareRowExclusive, TableWork::None),
         Action::MergePartitions(_)
         | Action::SetAccessMethod(_)
         | Action::SetLogged(_)
         | Action::SetTablespace(_)
         | Action::SetUnlogged(_)
-        | Action::SplitPartition(_) => (AccessExclusive, Work::Rewrite),
+        | Action::SplitPartition(_) => (AccessExclusive, TableWork::Rewrite),
         Action::AlterConstraint(_)
         | Action::AlterOptionList(_)
         | Action::DisableRls(_)
@@ -131,54 +121,59 @@ fn form(action: &AlterTableAction) -> (Mode, Work) {
         | Action::ReplicaIdentity(_)
         | Action::SetSchema(_)
         | Action::SetWithoutOids(_)
-        | Action::TableRenameTo(_) => (AccessExclusive, Work::None),
+        | Action::TableRenameTo(_) => (AccessExclusive, TableWork::None),
     }
 }
 
 /// A value that differs from row to row is written into each; any other is kept once, in the
 /// catalog. An index is built, and a check made, by reading.
-fn added(add: &AddColumn) -> Work {
-    let serial = add.ty().is_some_and(|ty| text(ty.syntax()).to_lowercase().contains("serial"));
+fn added_column(add: &AddColumn) -> TableWork {
+    let serial =
+        add.ty().is_some_and(|ty| node_text(ty.syntax()).to_lowercase().contains("serial"));
     let works = add.constraints().map(|constraint| match constraint {
         Constraint::GeneratedConstraint(generated) => match generated.generated_as() {
             Some(GeneratedAs::GeneratedStored(stored))
-                if text(stored.syntax()).to_lowercase().ends_with("virtual") =>
+                if node_text(stored.syntax()).to_lowercase().ends_with("virtual") =>
             {
-                Work::None
+                TableWork::None
             }
-            _ => Work::Rewrite,
+            _ => TableWork::Rewrite,
         },
         Constraint::DefaultConstraint(default) => {
             let mut calls = default.syntax().descendants().filter_map(CallExpr::cast);
             let volatile = |call: CallExpr| {
-                let call = text(call.syntax()).to_lowercase();
-                !STABLE.iter().any(|name| call.split('(').next() == Some(name))
+                let call = node_text(call.syntax()).to_lowercase();
+                !STABLE_FUNCTIONS.iter().any(|name| call.split('(').next() == Some(name))
             };
-            if calls.any(volatile) { Work::Rewrite } else { Work::None }
+            if calls.any(volatile) { TableWork::Rewrite } else { TableWork::None }
         }
         Constraint::CheckConstraint(_)
         | Constraint::ExcludeConstraint(_)
         | Constraint::PrimaryKeyConstraint(_)
-        | Constraint::UniqueConstraint(_) => Work::Scan,
+        | Constraint::UniqueConstraint(_) => TableWork::Scan,
         Constraint::ForeignKeyConstraint(_)
         | Constraint::NotNullConstraint(_)
         | Constraint::NullConstraint(_)
-        | Constraint::ReferencesConstraint(_) => Work::None,
+        | Constraint::ReferencesConstraint(_) => TableWork::None,
     });
-    works.max().unwrap_or(Work::None).max(if serial { Work::Rewrite } else { Work::None })
+    works.max().unwrap_or(TableWork::None).max(if serial {
+        TableWork::Rewrite
+    } else {
+        TableWork::None
+    })
 }
 
-fn constrained(constraint: &Constraint) -> (Mode, Work) {
-    let checked = if constraint.is_not_valid() { Work::None } else { Work::Scan };
+fn added_constraint(constraint: &Constraint) -> (LockMode, TableWork) {
+    let checked = if constraint.is_not_valid() { TableWork::None } else { TableWork::Scan };
     match constraint {
         Constraint::ForeignKeyConstraint(_) | Constraint::ReferencesConstraint(_) => {
             (ShareRowExclusive, checked)
         }
         Constraint::PrimaryKeyConstraint(key) if key.using_index().is_some() => {
-            (AccessExclusive, Work::None)
+            (AccessExclusive, TableWork::None)
         }
         Constraint::UniqueConstraint(key) if key.using_index().is_some() => {
-            (AccessExclusive, Work::None)
+            (AccessExclusive, TableWork::None)
         }
         Constraint::CheckConstraint(_)
         | Constraint::DefaultConstraint(_)
@@ -191,17 +186,17 @@ fn constrained(constraint: &Constraint) -> (Mode, Work) {
     }
 }
 
-fn column(alter: &AlterColumn) -> (Mode, Work) {
+fn altered_column(alter: &AlterColumn) -> (LockMode, TableWork) {
     match alter.option() {
         Some(
             AlterColumnOption::ResetOptions(_)
             | AlterColumnOption::SetOptions(_)
             | AlterColumnOption::SetStatistics(_),
-        ) => (ShareUpdateExclusive, Work::None),
-        Some(AlterColumnOption::SetNotNull(_)) => (AccessExclusive, Work::Scan),
-        Some(AlterColumnOption::SetExpression(_)) => (AccessExclusive, Work::Rewrite),
-        // Whether it is a rewrite depends on the type that the column has: `types` says.
-        Some(AlterColumnOption::SetType(_)) => (AccessExclusive, Work::None),
+        ) => (ShareUpdateExclusive, TableWork::None),
+        Some(AlterColumnOption::SetNotNull(_)) => (AccessExclusive, TableWork::Scan),
+        Some(AlterColumnOption::SetExpression(_)) => (AccessExclusive, TableWork::Rewrite),
+        // Whether the table is rewritten depends on the column's present type: see `type_change`.
+        Some(AlterColumnOption::SetType(_)) => (AccessExclusive, TableWork::None),
         Some(
             AlterColumnOption::AddGenerated(_)
             | AlterColumnOption::DropDefault(_)
@@ -219,6 +214,6 @@ fn column(alter: &AlterColumn) -> (Mode, Work) {
             | AlterColumnOption::SetSequenceOption(_)
             | AlterColumnOption::SetStorage(_),
         )
-        | None => (AccessExclusive, Work::None),
+        | None => (AccessExclusive, TableWork::None),
     }
 }

@@ -1,6 +1,5 @@
-//! How large tables are.
+//! The sizes of tables.
 
-use ::sql::Name;
 use std::fmt;
 
 use database::Connection;
@@ -9,15 +8,16 @@ use diesel::{
     sql_types::{BigInt, Nullable, Text},
 };
 use diesel_async::RunQueryDsl as _;
+use sql::Name;
 
-use super::live::{columns, count};
+use super::tables::{columns, count};
 
 /// How large a table is.
 #[derive(Debug)]
-pub struct Size {
+pub struct TableSize {
     /// The table; of an index, its table.
     pub table: String,
-    /// How many rows it has: PostgreSQL's estimate, SQLite's count; none where nobody knows.
+    /// How many rows it has: PostgreSQL's estimate, SQLite's count; none where it is unknown.
     pub rows: Option<u64>,
     /// How many bytes, with its indexes, where it is known.
     pub bytes: Option<u64>,
@@ -37,11 +37,14 @@ struct Sized {
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn size(connection: &mut Connection, name: &Name) -> QueryResult<Option<Size>> {
+pub async fn table_size(
+    connection: &mut Connection,
+    name: &Name,
+) -> QueryResult<Option<TableSize>> {
     let Connection::Postgres(connection) = connection else {
         let there = !columns(connection, name).await?.is_empty();
         let rows = if there { count(connection, &name.quoted()).await? } else { None };
-        return Ok(there.then(|| Size { table: name.to_string(), rows, bytes: None }));
+        return Ok(there.then(|| TableSize { table: name.to_string(), rows, bytes: None }));
     };
     let query = diesel::sql_query(
         "WITH named AS (SELECT coalesce((SELECT indrelid FROM pg_catalog.pg_index \
@@ -57,20 +60,20 @@ pub async fn size(connection: &mut Connection, name: &Name) -> QueryResult<Optio
     );
     let query = query.bind::<Text, _>(name.quoted());
     let sized: Option<Sized> = query.get_result(connection).await.optional()?;
-    Ok(sized.map(|sized| Size {
+    Ok(sized.map(|sized| TableSize {
         table: sized.name,
         rows: sized.tuples.map(i64::unsigned_abs),
         bytes: Some(sized.bytes.unsigned_abs()),
     }))
 }
 
-impl fmt::Display for Size {
+impl fmt::Display for TableSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = |rows| if rows == 1 { "1 row".into() } else { format!("{rows} rows") };
         match (self.rows, self.bytes) {
-            (None, None) => f.write_str("its rows could not be counted"),
+            (None, None) => f.write_str("rows not counted"),
             (Some(counted), None) => f.write_str(&rows(counted)),
-            (None, Some(bytes)) => write!(f, "no estimate of its rows yet, {}", kib(bytes)),
+            (None, Some(bytes)) => write!(f, "no estimate of rows yet, {}", kib(bytes)),
             (Some(estimate), Some(bytes)) => write!(f, "about {}, {}", rows(estimate), kib(bytes)),
         }
     }

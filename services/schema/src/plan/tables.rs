@@ -1,5 +1,5 @@
-//! What the database has now of the tables that a plan names. Reads only, and a question that the
-//! role may not ask has no answer: a plan is made of what can be known.
+//! What the live database has of the tables that a plan names. Reads only; what the role may not
+//! read stays unknown, and the plan consists of what can be known.
 
 use database::{Connection, ErrorClass, classify, with_conn};
 use diesel::{
@@ -7,12 +7,11 @@ use diesel::{
     sql_types::{BigInt, Nullable, Text},
 };
 use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
+use sql::Name;
 use wire::error_chain;
 
-use ::sql::Name;
-
-/// How long a count waits for a table that is locked.
-const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'";
+/// How long a count waits for a lock.
+const SET_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'";
 
 #[derive(QueryableByName)]
 struct Count {
@@ -20,22 +19,20 @@ struct Count {
     n: i64,
 }
 
-/// A name, or a word.
 #[derive(QueryableByName)]
-pub(super) struct Word {
-    /// It.
+pub(super) struct TextRow {
     #[diesel(sql_type = Text)]
-    pub word: String,
+    pub text: String,
 }
 
-/// What an unqualified name is in.
+/// The schema of unqualified names.
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn schema(connection: &mut Connection) -> QueryResult<String> {
+pub async fn current_schema(connection: &mut Connection) -> QueryResult<String> {
     let Connection::Postgres(connection) = connection else { return Ok("main".into()) };
-    let query = diesel::sql_query("SELECT coalesce(current_schema(), '') AS word");
-    Ok(query.get_result::<Word>(connection).await?.word)
+    let query = diesel::sql_query("SELECT coalesce(current_schema(), '') AS text");
+    Ok(query.get_result::<TextRow>(connection).await?.text)
 }
 
 /// A table's columns, those left out that are computed from others; none where there is no such
@@ -44,10 +41,10 @@ pub async fn schema(connection: &mut Connection) -> QueryResult<String> {
 /// # Errors
 /// The database cannot be read.
 pub async fn columns(connection: &mut Connection, table: &Name) -> QueryResult<Vec<String>> {
-    let rows: Vec<Word> = match connection {
+    let rows: Vec<TextRow> = match connection {
         Connection::Postgres(connection) => {
             let query = diesel::sql_query(
-                "SELECT attname::text AS word FROM pg_catalog.pg_class c \
+                "SELECT attname::text AS text FROM pg_catalog.pg_class c \
                  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid \
                  WHERE c.oid = to_regclass($1) AND c.relkind IN ('r', 'p') AND a.attnum > 0 \
                  AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum",
@@ -56,7 +53,7 @@ pub async fn columns(connection: &mut Connection, table: &Name) -> QueryResult<V
         }
         Connection::Sqlite(connection) => {
             let query = diesel::sql_query(
-                "SELECT lower(c.name) AS word FROM pragma_table_list t \
+                "SELECT lower(c.name) AS text FROM pragma_table_list t \
                  JOIN pragma_table_info(t.name, t.schema) c WHERE t.type IN ('table', 'virtual') \
                  AND lower(t.name) = ? AND t.schema = coalesce(?, 'main')",
             );
@@ -64,7 +61,7 @@ pub async fn columns(connection: &mut Connection, table: &Name) -> QueryResult<V
             query.bind::<Nullable<Text>, _>(&table.schema).load(connection).await?
         }
     };
-    Ok(rows.into_iter().map(|row| row.word).collect())
+    Ok(rows.into_iter().map(|row| row.text).collect())
 }
 
 /// The rows that `SELECT .. FROM` a text finds; none where they cannot be counted.
@@ -76,7 +73,7 @@ pub async fn count(connection: &mut Connection, from: &str) -> QueryResult<Optio
     let counted = connection
         .snapshot(async |connection| {
             if let Connection::Postgres(connection) = connection {
-                connection.batch_execute(LOCK_TIMEOUT).await?;
+                connection.batch_execute(SET_LOCK_TIMEOUT).await?;
             }
             with_conn!(connection, c => diesel::sql_query(&query).get_result::<Count>(c).await)
         })
@@ -88,7 +85,7 @@ pub async fn count(connection: &mut Connection, from: &str) -> QueryResult<Optio
             tracing::warn!(
                 from,
                 error = error_chain(&error),
-                "rows that a plan takes cannot be counted"
+                "rows that a plan would remove cannot be counted"
             );
             Ok(None)
         }
@@ -99,11 +96,11 @@ pub async fn count(connection: &mut Connection, from: &str) -> QueryResult<Optio
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn version(connection: &mut Connection) -> QueryResult<Option<String>> {
+pub async fn server_version(connection: &mut Connection) -> QueryResult<Option<String>> {
     let Connection::Postgres(connection) = connection else { return Ok(None) };
     let query = diesel::sql_query(
-        "SELECT format('%s.%s', v / 10000, v % 10000) AS word \
+        "SELECT format('%s.%s', v / 10000, v % 10000) AS text \
          FROM (SELECT current_setting('server_version_num')::int) AS version(v)",
     );
-    Ok(Some(query.get_result::<Word>(connection).await?.word))
+    Ok(Some(query.get_result::<TextRow>(connection).await?.text))
 }

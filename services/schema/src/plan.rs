@@ -1,44 +1,33 @@
 //! Plans: what an Upgrade or a Downgrade would run, what it would cost, and what would be lost.
 //!
-//! The SQL is read first, without the database: `sql` parses it, `effects` and `touches` say what
-//! each statement does, `names` and `copies` follow tables through a plan, and `reading` puts it
-//! together. The database is asked then: `losses` counts what would go, `findings` has the words.
+//! The `analysis` crate reads the SQL, without the database. The database says then what of it exists
+//! and how large it is: `count_losses` counts what would be lost, `findings` puts all together.
 //! Operations count what they would lose in the same way, under the migration lock.
 
-mod alter;
-mod copies;
-mod effects;
+mod column_types;
+mod count_losses;
 mod error;
 mod findings;
-mod links;
-mod lint;
-mod live;
-mod locks;
-mod losses;
-mod names;
-mod ops;
-mod reading;
-mod sizes;
-mod sql;
+#[cfg(test)]
+mod lock_tests;
+mod relations;
 mod steps;
-mod touches;
-mod types;
+mod table_size;
+mod tables;
 
-use ::sql::Dialect;
-use api::schema::v1::{PlanResponse, PlanStep};
+use analysis::{Analysis, Body, Finding, Located, Loss, Severity, analyze, may_remove_data};
+use api::schema::v1::{self as wire, PlanResponse, PlanStep};
 use database::Connection;
 use diesel::QueryResult;
 use revisions::{Direction, Revision, Target};
 use sha2::{Digest as _, Sha256};
+use sql::Dialect;
 
 use crate::{observer::Observer, store::History};
 
 pub use error::PlanError;
-pub use losses::Loss;
 use steps::broken;
 pub use steps::{breaking_changes, broken_names, steps};
-
-use reading::{At, Body, Reading};
 
 /// What would run, and what it would lose, on the database as it is now.
 pub struct Plan<'a> {
@@ -48,7 +37,7 @@ pub struct Plan<'a> {
     steps: &'a [Revision],
     /// The half-done step, and how many of its statements are committed.
     resumed: Option<(usize, usize)>,
-    losses: Vec<At<Loss>>,
+    losses: Vec<Located<Loss>>,
 }
 
 /// The Plan RPC's answer.
@@ -64,17 +53,17 @@ pub async fn describe(
     let history = History::read(&mut connection, observer.revisions()).await?;
     let steps = steps(observer, direction, target, &history, &mut connection).await?;
     let mut plan = Plan::new(direction, &history, &steps);
-    let reading = plan.read(&mut connection).await?;
-    plan.losses = losses::losses(&mut connection, &reading.gone).await?;
+    let analysis = plan.analyze(&mut connection).await?;
+    plan.losses = count_losses::count_losses(&mut connection, &analysis.possible_losses).await?;
     let breaks = broken(&breaking_changes(direction, &history, plan.steps), &history);
     let digest = plan.digest(observer, &mut connection).await?;
-    let findings = findings::findings(&plan, &reading, &mut connection).await?;
+    let findings = findings::findings(&plan, &analysis, &mut connection).await?;
     let steps = plan.steps.iter().zip(findings).map(|(revision, findings)| PlanStep {
         revision: revision.id.to_string(),
         description: revision.description.to_string(),
         sql: direction.sql(revision).into(),
         transactional: revision.transactional,
-        findings,
+        findings: findings.into_iter().map(to_wire).collect(),
     });
     Ok(PlanResponse { steps: steps.collect(), breaks, digest })
 }
@@ -95,34 +84,34 @@ impl<'a> Plan<'a> {
     /// The database cannot be read.
     pub async fn count_losses(&mut self, connection: &mut Connection) -> QueryResult<()> {
         if self.may_lose() {
-            let reading = self.read(connection).await?;
-            self.losses = losses::losses(connection, &reading.gone).await?;
+            let analysis = self.analyze(connection).await?;
+            self.losses = count_losses::count_losses(connection, &analysis.possible_losses).await?;
         }
         Ok(())
     }
 
     /// The losses that were counted, each with its revision.
     pub fn losses(&self) -> Vec<(String, Loss)> {
-        let revision = |at: &At<Loss>| self.steps[at.step].id.to_string();
-        self.losses.iter().map(|at| (revision(at), at.what.clone())).collect()
+        let revision = |at: &Located<Loss>| self.steps[at.step].id.to_string();
+        self.losses.iter().map(|at| (revision(at), at.value.clone())).collect()
     }
 
     /// A quick check: most plans lose nothing, and need not be parsed before they run.
     fn may_lose(&self) -> bool {
-        self.steps.iter().any(|revision| sql::may_lose(self.direction.sql(revision)))
+        self.steps.iter().any(|revision| may_remove_data(self.direction.sql(revision)))
     }
 
-    async fn read(&self, connection: &mut Connection) -> QueryResult<Reading> {
+    async fn analyze(&self, connection: &mut Connection) -> QueryResult<Analysis> {
         let dialect = match connection {
             Connection::Postgres(_) => Dialect::Postgres,
             Connection::Sqlite(_) => Dialect::Sqlite,
         };
-        let schema = live::schema(connection).await?;
+        let schema = tables::current_schema(connection).await?;
         let bodies = self.steps.iter().enumerate().map(|(index, revision)| Body {
             sql: self.direction.sql(revision),
-            done: self.resumed.filter(|(step, _)| *step == index).map_or(0, |(_, done)| done),
+            completed: self.resumed.filter(|(step, _)| *step == index).map_or(0, |(_, done)| done),
         });
-        Ok(reading::read(dialect, &schema, &bodies.collect::<Vec<_>>()))
+        Ok(analyze(dialect, &schema, &bodies.collect::<Vec<_>>()))
     }
 
     /// The identity of the plan: it changes with the database, with the current revision, with what
@@ -150,13 +139,28 @@ impl<'a> Plan<'a> {
             part(&revision.checksum());
             part(if revision.transactional { "one transaction" } else { "statements" });
             for loss in self.losses.iter().filter(|loss| loss.step == index) {
-                part(loss.what.rule);
-                part(&loss.what.subject());
+                part(loss.value.rule.as_str());
+                part(&loss.value.subject());
             }
         }
         if let Some((step, done)) = self.resumed {
             part(&format!("{step} {done}"));
         }
         Ok(hex::encode(hash.finalize()))
+    }
+}
+
+fn to_wire(finding: Finding) -> wire::Finding {
+    let severity = match finding.severity {
+        Severity::Note => wire::finding::Severity::Note,
+        Severity::Warning => wire::finding::Severity::Warning,
+        Severity::DataLoss => wire::finding::Severity::DataLoss,
+    };
+    wire::Finding {
+        severity: severity.into(),
+        rule: finding.rule.to_string(),
+        message: finding.message,
+        rows: finding.rows,
+        line: u32::try_from(finding.line).ok(),
     }
 }

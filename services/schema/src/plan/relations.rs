@@ -1,15 +1,15 @@
-//! What hangs together with a table in the catalog: foreign keys, indexes, and what is dropped
-//! along with something else.
+//! What depends on a table or refers to it: foreign keys, indexes, and what DROP .. CASCADE drops.
 
-use ::sql::Name;
+use analysis::CascadeRoot;
 use database::Connection;
 use diesel::{
     QueryResult, QueryableByName,
     sql_types::{Bool, Nullable, Text},
 };
 use diesel_async::RunQueryDsl as _;
+use sql::Name;
 
-use super::{live::Word, ops::Object};
+use super::tables::TextRow;
 
 /// A table, or a column of one.
 #[derive(QueryableByName)]
@@ -42,7 +42,7 @@ const FOUND: &str = "\
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn referring(
+pub async fn referring_tables(
     connection: &mut Connection,
     table: &Name,
     deleting: bool,
@@ -66,7 +66,7 @@ pub async fn referring(
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn linked(
+pub async fn foreign_key_peers(
     connection: &mut Connection,
     table: &Name,
     part: Option<&str>,
@@ -94,16 +94,16 @@ pub async fn linked(
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn dependents(
+pub async fn cascade(
     connection: &mut Connection,
-    object: Object,
+    root: CascadeRoot,
     name: &Name,
 ) -> QueryResult<Vec<(Option<String>, Name)>> {
     let Connection::Postgres(connection) = connection else { return Ok(Vec::new()) };
-    let (catalog, oid, name) = match object {
-        Object::Schema => ("pg_namespace", "to_regnamespace($1)", name.quoted()),
-        Object::Type => ("pg_type", "to_regtype($1)", name.quoted()),
-        Object::Extension => (
+    let (catalog, oid, name) = match root {
+        CascadeRoot::Schema => ("pg_namespace", "to_regnamespace($1)", name.quoted()),
+        CascadeRoot::Type => ("pg_type", "to_regtype($1)", name.quoted()),
+        CascadeRoot::Extension => (
             "pg_extension",
             "(SELECT oid FROM pg_catalog.pg_extension WHERE extname = $1)",
             name.name.clone(),
@@ -126,11 +126,14 @@ pub async fn dependents(
 ///
 /// # Errors
 /// The database cannot be read.
-pub async fn attached(connection: &mut Connection, table: &Name) -> QueryResult<Vec<String>> {
-    let rows: Vec<Word> = match connection {
+pub async fn indexes_and_triggers(
+    connection: &mut Connection,
+    table: &Name,
+) -> QueryResult<Vec<String>> {
+    let rows: Vec<TextRow> = match connection {
         Connection::Postgres(connection) => {
             let query = diesel::sql_query(
-                "SELECT c.relname::text AS word FROM pg_catalog.pg_index i \
+                "SELECT c.relname::text AS text FROM pg_catalog.pg_index i \
                  JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
                  WHERE i.indrelid = to_regclass($1) \
                  AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conindid = c.oid) \
@@ -141,11 +144,11 @@ pub async fn attached(connection: &mut Connection, table: &Name) -> QueryResult<
         }
         Connection::Sqlite(connection) => {
             let query = diesel::sql_query(
-                "SELECT lower(name) AS word FROM sqlite_schema WHERE type IN ('index', 'trigger') \
+                "SELECT lower(name) AS text FROM sqlite_schema WHERE type IN ('index', 'trigger') \
                  AND sql IS NOT NULL AND lower(tbl_name) = ? ORDER BY 1",
             );
             query.bind::<Text, _>(&table.name).load(connection).await?
         }
     };
-    Ok(rows.into_iter().map(|row| row.word).collect())
+    Ok(rows.into_iter().map(|row| row.text).collect())
 }

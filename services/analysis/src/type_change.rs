@@ -1,63 +1,50 @@
-//! Columns that get another type: whether every value fits the new one, and whether PostgreSQL
-//! must write each row anew.
+//! Columns whose type changes: whether every value fits the new type, and whether PostgreSQL must
+//! rewrite the table.
 
-use database::Connection;
-use diesel::{
-    OptionalExtension as _, QueryResult, QueryableByName,
-    sql_types::{Bool, Nullable, Text},
-};
-use diesel_async::RunQueryDsl as _;
+use sql::Name;
 
-use super::reading::Retyped;
+/// A column whose type changes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TypeChange {
+    /// The table.
+    pub table: Name,
+    /// The column.
+    pub column: String,
+    /// The new type, as written.
+    pub to: String,
+    /// USING computes the values; they are not just cast.
+    pub computed: bool,
+}
 
-/// A change of type on the database as it is now.
-#[derive(Debug, QueryableByName)]
-pub struct Change {
-    /// The type that the column has.
-    #[diesel(sql_type = Text)]
+impl TypeChange {
+    /// The new type without its length, as written.
+    pub fn new_base(&self) -> String {
+        Type::parse(&self.to).base
+    }
+}
+
+/// The types of a [`TypeChange`] on a server.
+#[derive(Clone, Debug)]
+pub struct ColumnTypes {
+    /// The present type of the column, by PostgreSQL's own name.
     pub from: String,
-    /// The type that it gets, without its length; none where the plan makes the type.
-    #[diesel(sql_type = Nullable<Text>)]
-    base: Option<String>,
-    /// Whether values of the two look the same on disk.
-    #[diesel(sql_type = Bool)]
-    same_bytes: bool,
+    /// The new type without its length, by PostgreSQL's own name; none where the plan creates it.
+    pub new_base: Option<String>,
+    /// Whether values of both types have the same bytes on disk.
+    pub has_same_bytes: bool,
 }
 
-/// Looks up what a change of type is on the database; none where there is no such column.
-///
-/// # Errors
-/// The database cannot be read.
-pub async fn change(connection: &mut Connection, retyped: &Retyped) -> QueryResult<Option<Change>> {
-    let Connection::Postgres(connection) = connection else { return Ok(None) };
-    diesel::sql_query(
-        "SELECT format_type(a.atttypid, a.atttypmod) AS \"from\", \
-         format_type(to_regtype($3)::oid, NULL) AS base, \
-         a.atttypid = coalesce(to_regtype($3), 0) OR EXISTS ( \
-             SELECT FROM pg_catalog.pg_cast WHERE castsource = a.atttypid \
-             AND casttarget = to_regtype($3) AND castmethod = 'b') AS same_bytes \
-         FROM pg_catalog.pg_attribute a \
-         WHERE a.attrelid = to_regclass($1) AND a.attname = $2 AND NOT a.attisdropped",
-    )
-    .bind::<Text, _>(retyped.table.quoted())
-    .bind::<Text, _>(&retyped.column)
-    .bind::<Text, _>(Type::parse(&retyped.to).base)
-    .get_result(connection)
-    .await
-    .optional()
-}
-
-impl Change {
-    /// Whether values may not fit the new type, or lose a part of themselves in it.
+impl ColumnTypes {
+    /// Whether a value may not fit the new type, or lose a part of itself in it.
     pub fn narrows(&self, to: &str) -> bool {
-        let Some(base) = &self.base else { return true };
+        let Some(base) = &self.new_base else { return true };
         let new = Type { base: base.clone(), ..Type::parse(to) };
         !Type::parse(&self.from).fits(&new)
     }
 
-    /// Whether every row is written anew.
+    /// Whether every row is written again.
     pub fn rewrites(&self, to: &str) -> bool {
-        !self.same_bytes || self.narrows(to)
+        !self.has_same_bytes || self.narrows(to)
     }
 }
 
@@ -111,12 +98,13 @@ mod tests {
     use super::*;
 
     fn narrows(from: &str, base: &str, to: &str) -> bool {
-        let change = Change { from: from.into(), base: Some(base.into()), same_bytes: false };
-        change.narrows(to)
+        let types =
+            ColumnTypes { from: from.into(), new_base: Some(base.into()), has_same_bytes: false };
+        types.narrows(to)
     }
 
     #[test]
-    fn a_type_that_takes_every_value_is_no_loss() {
+    fn a_type_that_fits_every_value_does_not_narrow() {
         for (from, base, to) in [
             ("character varying(10)", "character varying", "varchar(20)"),
             ("character varying(10)", "character varying", "VARCHAR"),
@@ -132,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_does_not_is_named() {
+    fn a_type_that_does_not_fit_every_value_narrows() {
         for (from, base, to) in [
             ("character varying(10)", "character varying", "varchar(5)"),
             ("character varying", "character varying", "varchar(5)"),
@@ -145,7 +133,7 @@ mod tests {
         ] {
             assert!(narrows(from, base, to), "{from} to {to}");
         }
-        let unknown = Change { from: "text".into(), base: None, same_bytes: false };
+        let unknown = ColumnTypes { from: "text".into(), new_base: None, has_same_bytes: false };
         assert!(unknown.narrows("a_type_of_the_plan"));
     }
 }
