@@ -1,5 +1,10 @@
+<<<<<<< HEAD
+# Both services and the gate, an image each: docker build --target schema . (or chat, gate).
+# The caches of the first stage live in BuildKit: a change rebuilds our crates alone.
+=======
 # An image for each service: docker build --target schema . (or chat).
 # BuildKit caches dependencies between builds: a change rebuilds the workspace's crates only.
+>>>>>>> main
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
@@ -11,13 +16,19 @@ COPY migrations migrations
 COPY services services
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin schema --bin chat \
+    cargo build --release --locked --bin schema --bin chat --bin gate \
  && mkdir /out \
+<<<<<<< HEAD
+ && cp target/release/schema target/release/chat target/release/gate /out/
+# A root file system with what the binaries load, and nothing that they do not: no shell, no package
+# manager. libc reads hosts and asks DNS by itself. /data is for a file of SQLite's.
+=======
  && cp target/release/schema target/release/chat /out/
 # A root file system with the libraries that the binaries load: no shell, no package manager. libc resolves
 # names with nsswitch.conf. /data is for an SQLite file.
+>>>>>>> main
 RUN mkdir -p /root-fs/etc/ssl/certs /root-fs/data \
- && ldd /out/schema /out/chat | grep -o '/[^ :]*\.so[^ ]*' | sort -u \
+ && ldd /out/schema /out/chat /out/gate | grep -o '/[^ :]*\.so[^ ]*' | sort -u \
   | xargs -I{} cp --dereference --parents {} /root-fs \
  && echo 'schemagate:x:10001:10001::/:/' > /root-fs/etc/passwd \
  && echo 'schemagate:x:10001:' > /root-fs/etc/group \
@@ -46,6 +57,15 @@ ENV SCHEMA_LISTEN=0.0.0.0:50051
 EXPOSE 50051
 HEALTHCHECK --interval=2s --timeout=1s --start-period=30s CMD ["schema", "health"]
 ENTRYPOINT ["schema"]
+CMD ["serve"]
+
+FROM service AS gate
+LABEL org.opencontainers.image.title="schemagate-gate" \
+      org.opencontainers.image.description="Wait for a schema, or gate any service: a sidecar and a reverse proxy"
+COPY --from=build /out/gate /usr/local/bin/gate
+ENV GATE_LISTEN=0.0.0.0:50053
+EXPOSE 50053
+ENTRYPOINT ["gate"]
 CMD ["serve"]
 
 FROM service AS chat

@@ -64,6 +64,8 @@ pub enum Reason {
     SchemaIncompatible,
     /// The schema service cannot be reached, or a proof cannot be tried.
     SchemaUnreachable,
+    /// `gate proxy` cannot reach the service that it protects.
+    UpstreamUnreachable,
 
     // Databases
     /// The schema changed under a query.

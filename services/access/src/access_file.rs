@@ -4,7 +4,7 @@
 //! [[caller]]
 //! name = "deploy"
 //! role = "operator"
-//! sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+//! sha256 = "<the hash that the command token prints>"
 //!
 //! [[caller]]
 //! name = "echo-1"
@@ -29,6 +29,10 @@ use super::{
 
 /// The length of the ledger's column of actors.
 const MAX_NAME_BYTES: usize = 255;
+
+/// The hash of the word `test`, which earlier documents showed as a sample: whoever copied it let in
+/// every caller who tries that word.
+const DOCUMENTED_SAMPLE: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
 /// SHA-256 of a token.
 type TokenHash = [u8; 32];
@@ -116,6 +120,11 @@ impl Callers {
         let caller = Caller::new(name, role, bot_type);
         match (sha256, certificate) {
             (Some(sha256), None) => {
+                if sha256.eq_ignore_ascii_case(DOCUMENTED_SAMPLE) {
+                    return Err("sha256: a sample whose token is public; create one with \
+                         \"schema token\" or \"chat token\""
+                        .into());
+                }
                 let mut hash = TokenHash::default();
                 hex::decode_to_slice(&sha256, &mut hash)
                     .map_err(|_| "sha256: not 64 hexadecimal digits")?;
@@ -248,6 +257,7 @@ mod tests {
             (of("name = 'start'\nrole = 'reader'"), "name: 'start'"),
             (of("name = ''\nrole = 'reader'"), "name: not 1 to 255 bytes"),
             (of("name = 'a'\nrole = 'reader'\nsha256 = 'abc'"), "sha256: not 64"),
+            (refusal(&with_token("a", "test")), "sha256: a sample whose token is public"),
             (refusal(&with_token("a", "x").repeat(2)), "'a' is the name of another caller"),
             (refusal(&(with_token("a", "x") + &with_token("b", "x"))), "caller 2: sha256: another"),
             (refusal("[[caller]]\nname = 'a'\nroll = 'x'"), "line 3, column 1: unknown field"),

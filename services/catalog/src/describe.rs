@@ -7,7 +7,7 @@ mod scratch;
 
 use std::{io, path::PathBuf};
 
-use database::{Database, DatabaseUrl, Unavailable};
+use database::{Database, DatabaseUrl, PoolError};
 use revisions::Revision;
 
 use self::scratch::Scratch;
@@ -26,7 +26,7 @@ const APPLICATION: &str = "schemagate-describe";
 pub enum DescribeError {
     /// No connection to the server or to the scratch database.
     #[error(transparent)]
-    Unavailable(#[from] Unavailable),
+    Unavailable(#[from] PoolError),
     /// The scratch database could not be created, read or removed.
     #[error("the scratch database could not be created or read")]
     Query(#[from] diesel::result::Error),

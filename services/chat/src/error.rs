@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::Reason;
-use database::{ErrorClass, Unavailable, classify};
+use database::{ErrorClass, PoolError, classify};
 use tonic::{Code, Status};
 use wire::{Problem, error_chain};
 
@@ -42,7 +42,7 @@ pub enum Error {
     #[error("the request stream failed: {}", .0.message())]
     Stream(#[source] Box<Status>),
     #[error("no connection to the database")]
-    Unavailable(#[from] Unavailable),
+    Unavailable(#[from] PoolError),
     #[error("query failed")]
     Database(#[from] diesel::result::Error),
 }

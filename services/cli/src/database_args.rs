@@ -34,6 +34,32 @@ impl DatabaseArgs {
     }
 }
 
+/// The flags of a database that a service may do without.
+#[derive(Clone, Debug, Args)]
+#[group(multiple = false)]
+pub struct OptionalDatabaseArgs {
+    /// Check that this database is the one of the schema service: postgres://user@host/name or
+    /// sqlite:file.db, SQLAlchemy's forms too. Without it that is not proven
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        value_parser = redacted::<DatabaseUrl>()
+    )]
+    database_url: Option<DatabaseUrl>,
+    /// Read the URL of the database from this file, once at the start
+    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = in_file::<DatabaseUrl>)]
+    database_url_file: Option<DatabaseUrl>,
+}
+
+impl OptionalDatabaseArgs {
+    /// The database's URL, if one is given.
+    pub fn url(&self) -> Option<&DatabaseUrl> {
+        self.database_url.as_ref().or(self.database_url_file.as_ref())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

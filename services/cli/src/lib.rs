@@ -17,10 +17,11 @@ mod runtime;
 mod service_url;
 mod telemetry;
 mod token;
+mod wait;
 
 pub use advice::advice;
 pub use connect::{Connection, connect};
-pub use database_args::DatabaseArgs;
+pub use database_args::{DatabaseArgs, OptionalDatabaseArgs};
 pub use duration::rounded;
 pub use failure::Failure;
 pub use health_args::HealthArgs;
@@ -31,6 +32,7 @@ pub use runtime::run;
 pub use service_url::service_url;
 pub use telemetry::{LogFormat, TelemetryArgs, init as init_logging};
 pub use token::{TokenArgs, TokenError};
+pub use wait::{WaitArgs, wait};
 
 /// Exit status 3: what was asked about was seen, and is not so.
 pub const NOT_SO: u8 = 3;

@@ -15,7 +15,7 @@ mod url;
 use diesel_async::pooled_connection::deadpool::Object;
 
 pub use error::{ErrorClass, classify, classify_code, is_busy, sqlstate, statement_position};
-pub use pool::{Database, Unavailable};
+pub use pool::{Database, PoolError};
 pub use postgres::{Postgres, PostgresConnection, PostgresTlsStream};
 pub use sqlite::{AsyncSqliteConnection, open_sqlite, sqlite_uri};
 pub use url::{DatabaseUrl, InvalidUrl};

@@ -47,7 +47,7 @@ enum EitherPool {
 
 /// The pool has no connection to give.
 #[derive(Debug, thiserror::Error)]
-pub enum Unavailable {
+pub enum PoolError {
     /// A connection cannot be opened.
     #[error("the database cannot be reached")]
     Refused(#[source] Box<dyn StdError + Send + Sync>),
@@ -113,7 +113,7 @@ impl Database {
     ///
     /// # Errors
     /// A connection cannot be opened, or every one stays in use.
-    pub async fn connection(&self) -> Result<Connection, Unavailable> {
+    pub async fn connection(&self) -> Result<Connection, PoolError> {
         let connection = async {
             Ok(match &self.pool {
                 EitherPool::Postgres(pool) => {
@@ -122,12 +122,12 @@ impl Database {
                 EitherPool::Sqlite(pool) => Connection::Sqlite(pool.get().await.map_err(refused)?),
             })
         };
-        timeout(CONNECTION_TIMEOUT, connection).await.unwrap_or(Err(Unavailable::Exhausted))
+        timeout(CONNECTION_TIMEOUT, connection).await.unwrap_or(Err(PoolError::Exhausted))
     }
 }
 
-fn refused(error: impl StdError + Send + Sync + 'static) -> Unavailable {
-    Unavailable::Refused(Box::new(error))
+fn refused(error: impl StdError + Send + Sync + 'static) -> PoolError {
+    PoolError::Refused(Box::new(error))
 }
 
 fn pool<C>(

@@ -14,10 +14,17 @@ class Subject:
     name: str
     protocol: str  # "http" or "grpc"
     command: tuple[str, ...]
+    # What an HTTP subject is asked for.
+    path: str = "/work"
 
 
 def _python(name: str, protocol: str, file: str) -> Subject:
     return Subject(name, protocol, (sys.executable, str(HERE / "subjects" / file)))
+
+
+def _gate(name: str, protocol: str, path: str = "/work") -> Subject:
+    launcher = str(HERE / "subjects/gate_binary.py")
+    return Subject(name, protocol, (sys.executable, launcher, name), path)
 
 
 def _typescript(name: str, protocol: str, file: str) -> Subject:
@@ -27,6 +34,9 @@ def _typescript(name: str, protocol: str, file: str) -> Subject:
 
 
 SUBJECTS = [
+    _gate("gate-serve", "http", "/readyz"),
+    _gate("gate-proxy-http", "http"),
+    _gate("gate-proxy-grpc", "grpc"),
     _python("python-asgi", "http", "asgi.py"),
     _python("python-wsgi", "http", "wsgi.py"),
     _python("python-django", "http", "django_wsgi.py"),

@@ -90,6 +90,7 @@ class RunningSubject:
     def __init__(self, subject: Subject, schema_url: str, log: Path, **settings: str) -> None:
         self.port = free_port()
         self._protocol = subject.protocol
+        self._url = f"http://127.0.0.1:{self.port}{subject.path}"
         environment = {
             **os.environ, "PORT": str(self.port), "SCHEMA_URL": schema_url,
             "REQUIRES": "0002", "BUILT_WITH": "0002", "MODE": "head", "MAX_STALENESS": "3600",
@@ -122,7 +123,7 @@ class RunningSubject:
 
     def _probe_http(self) -> str | None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/work", timeout=10):
+            with urllib.request.urlopen(self._url, timeout=10):
                 return "OPEN"
         except urllib.error.HTTPError as refusal:
             assert refusal.code == 503 and refusal.headers["retry-after"] == "1"

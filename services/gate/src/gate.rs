@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::gate::v1::readiness_service_server::ReadinessServiceServer;
+use api::gate::v1::{ReadinessResponse, readiness_service_server::ReadinessServiceServer};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic_health::pb::health_server::HealthServer;
 use tower::Layer as _;
 
@@ -13,6 +14,7 @@ use crate::{
     inner::Inner,
     layer::{GateLayer, Gated},
     readiness::GateReadiness,
+    refusal::Refusal,
 };
 
 /// A gate. Clones share one state.
@@ -56,6 +58,41 @@ impl Gate {
     /// Puts a service behind the gate.
     pub fn guard<S>(&self, service: S) -> Gated<S> {
         self.layer().layer(service)
+    }
+
+    /// Decides on one call, for a server that is not made of tower services. While the gate is
+    /// revalidating, this waits for the result.
+    ///
+    /// # Errors
+    /// The gate is closed: the refusal to answer with, which is counted.
+    pub async fn admit(&self) -> Result<(), Status> {
+        let state = &self.inner.state;
+        if state.allows_calls() { Ok(()) } else { state.admit().await }
+    }
+
+    /// Answers a readiness probe that did not come by [`health_service`](Self::health_service), such
+    /// as `GET /readyz`. [`shutdown`](Self::shutdown) counts it as one.
+    ///
+    /// # Errors
+    /// The gate is closed, or a shutdown has begun.
+    pub async fn probe(&self) -> Result<(), Status> {
+        let refusal = if self.inner.health.is_shutting_down().await {
+            Some(Refusal::shutting_down().status)
+        } else {
+            self.refusal()
+        };
+        self.inner.health.record_probe(refusal.is_some());
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// The error that calls are refused with now, which is not counted; None while the gate is open.
+    pub fn refusal(&self) -> Option<Status> {
+        self.inner.state.report().refusal().map(|refusal| refusal.status.clone())
+    }
+
+    /// The gate's report, as [`readiness_service`](Self::readiness_service) answers it.
+    pub fn readiness(&self) -> ReadinessResponse {
+        self.inner.readiness()
     }
 
     /// The grpc.health.v1 service. Add it to the server without a guard.

@@ -108,6 +108,14 @@ impl HealthPublisher {
         self.set_all(ServingStatus::NotServing).await;
     }
 
+    pub(crate) async fn is_shutting_down(&self) -> bool {
+        *self.published.lock().await == Published::ShuttingDown
+    }
+
+    pub(crate) fn record_probe(&self, has_failed: bool) {
+        record_probe(&self.probes, has_failed);
+    }
+
     async fn set_all(&self, status: ServingStatus) {
         for service in &self.services {
             self.reporter.set_service_status(service, status).await;
@@ -118,6 +126,13 @@ impl HealthPublisher {
         let inner = HealthService::from_health_reporter(self.reporter.clone());
         HealthServer::new(ProbedHealth { inner, probes: self.probes.clone() })
     }
+}
+
+fn record_probe(probes: &watch::Sender<Probes>, has_failed: bool) {
+    probes.send_modify(|probes| {
+        probes.last = Some(Instant::now());
+        probes.failed += u64::from(has_failed);
+    });
 }
 
 /// tonic's health service, with a count of the probes of readiness.
@@ -139,10 +154,7 @@ impl Health for ProbedHealth {
             let has_failed = answer.as_ref().is_ok_and(|answer| {
                 answer.get_ref().status() == health_check_response::ServingStatus::NotServing
             });
-            self.probes.send_modify(|probes| {
-                probes.last = Some(Instant::now());
-                probes.failed += u64::from(has_failed);
-            });
+            record_probe(&self.probes, has_failed);
         }
         answer
     }

@@ -32,7 +32,7 @@ impl ReadinessService for GateReadiness {
 }
 
 impl Inner {
-    fn readiness(&self) -> ReadinessResponse {
+    pub(crate) fn readiness(&self) -> ReadinessResponse {
         let report = self.state.report().clone();
         let refusal = report.refusal();
         ReadinessResponse {

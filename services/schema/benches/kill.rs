@@ -5,7 +5,7 @@
 //! ```sh
 //! TEST_POSTGRES_URL=postgres://postgres@127.0.0.1:5432/postgres cargo bench -p schema --bench kill
 //! ```
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on says where")]
+#![expect(clippy::unwrap_used, reason = "a failed benchmark panics")]
 
 use std::{fs, path::Path};
 

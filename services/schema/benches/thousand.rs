@@ -7,8 +7,8 @@
 //! ```
 //!
 //! `diesel` is looked for on the path: `cargo install diesel_cli --no-default-features --features
-//! postgres`, which needs libpq. Without it, only our own time is told.
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on says where")]
+//! postgres`, which needs libpq. Without it, only our own time is printed.
+#![expect(clippy::unwrap_used, reason = "a failed benchmark panics")]
 
 #[path = "../tests/it/server.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]

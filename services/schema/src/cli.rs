@@ -6,6 +6,7 @@
 mod advice;
 mod certs;
 mod client;
+mod client_command;
 mod current;
 mod describe;
 mod health;
@@ -26,14 +27,15 @@ use clap::{Parser, Subcommand};
 use cli::{Failure, Output, TelemetryArgs, TokenArgs};
 use schema::access::POLICY;
 
-use self::client::ClientCommand;
+use self::client_command::ClientCommand;
 
 const EXIT_STATUS: &str = "\
 Exit status:
   0  success
   1  refused or failed, or the schema service cannot be reached
   2  invalid command line
-  3  current --check: the schema is not at head; verify: something is missing or degraded
+  3  current --check: the schema is not at head; wait: it was not in time;
+     verify: something is missing or degraded
 
 Results go to standard output; notes, progress bars and errors go to standard error.
 With --json every result and every error is one JSON object on a line, in ProtoJSON.";

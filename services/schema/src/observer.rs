@@ -14,7 +14,7 @@ use std::{
 };
 
 use api::schema::v1::{Backend, Operation, SchemaState};
-use database::{Connection, Database, DatabaseUrl, Unavailable};
+use database::{Connection, Database, DatabaseUrl, PoolError};
 use diesel::QueryResult;
 use parking_lot::Mutex;
 use revisions::RevisionSet;
@@ -125,7 +125,7 @@ impl Observer {
         &self.inspector
     }
 
-    pub async fn connection(&self) -> Result<Connection, Unavailable> {
+    pub async fn connection(&self) -> Result<Connection, PoolError> {
         self.database.connection().await
     }
 

@@ -106,6 +106,12 @@ pub(crate) struct Connection<IO> {
     _slot: OwnedSemaphorePermit,
 }
 
+impl<IO> Connection<IO> {
+    pub(crate) const fn io(&self) -> &IO {
+        &self.io
+    }
+}
+
 impl<IO: Connected> Connected for Connection<IO> {
     type ConnectInfo = ConnectionInfo<IO::ConnectInfo>;
 

@@ -8,6 +8,7 @@ mod connections;
 mod decode_errors;
 mod exposure;
 pub mod health;
+mod http_server;
 mod listeners;
 mod log_throttle;
 pub mod metrics;
@@ -18,6 +19,7 @@ mod tls;
 
 pub use decode_errors::translate_decode_error;
 pub use exposure::{Exposed, check_exposure};
+pub use http_server::{Peer, serve_http};
 pub use listeners::{Listeners, announce, bind};
 pub use reflection::{Reflection, add_reflection};
 pub use server::serve;

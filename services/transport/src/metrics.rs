@@ -47,7 +47,8 @@ impl Exporter {
         Self { refresh: Some(Box::new(move || Box::pin(refresh()))), ..self }
     }
 
-    async fn scrape(&self) -> Response<Body> {
+    /// The answer to one scrape, for a server that serves metrics beside other paths.
+    pub async fn scrape(&self) -> Response<Body> {
         if let Some(refresh) = &self.refresh {
             refresh().await;
         }
@@ -86,7 +87,7 @@ pub async fn serve(
     let server = Server::builder().accept_http1(true).add_routes(Routes::from(router));
     match tls {
         Some(tls) => {
-            let incoming = tls::incoming(listener, tls, Purpose::Metrics);
+            let incoming = tls::incoming(listener, tls, Purpose::Http);
             let incoming = connections::limited(incoming, HTTP1_PREFACE);
             server.serve_with_incoming_shutdown(incoming, shutdown).await
         }

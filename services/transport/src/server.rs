@@ -23,25 +23,25 @@ use crate::{
 };
 
 /// How long calls in progress may go on once shutdown is requested.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The keep-alive's ping interval, and the time to answer one: a peer that vanished is noticed after
 /// their sum.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 const KIB: u32 = 1024;
 /// Calls at once on a connection. A client waits with further ones; tonic has no limit of its own.
-const MAX_STREAMS: u32 = 4_096;
+pub(crate) const MAX_STREAMS: u32 = 4_096;
 /// Calls that were reset before they were accepted (rapid reset, CVE-2023-44487), and errors in the
 /// protocol; beyond them the connection is closed with ENHANCE_YOUR_CALM.
-const MAX_PENDING_RESETS: usize = 20;
-const MAX_PROTOCOL_ERRORS: usize = 1_024;
+pub(crate) const MAX_PENDING_RESETS: usize = 20;
+pub(crate) const MAX_PROTOCOL_ERRORS: usize = 1_024;
 /// A token, a deadline and a trace take some hundred bytes.
-const MAX_HEADER_BYTES: u32 = 16 * KIB;
-const MAX_FRAME_BYTES: u32 = 16 * KIB;
+pub(crate) const MAX_HEADER_BYTES: u32 = 16 * KIB;
+pub(crate) const MAX_FRAME_BYTES: u32 = 16 * KIB;
 /// Bytes of requests that are received and not yet read: of a call, and of a connection.
-const MAX_UNREAD_REQUEST_BYTES: u32 = KIB * KIB;
+pub(crate) const MAX_UNREAD_REQUEST_BYTES: u32 = KIB * KIB;
 
 const PEER: PeerLookup =
     PeerLookup { address: connections::peer_address, certificate_name: tls::peer_name };

@@ -11,7 +11,9 @@ use std::collections::HashMap;
 use bytes::BytesMut;
 use diesel::{
     ConnectionError, ConnectionResult, QueryResult,
-    connection::{CacheSize, DynInstrumentation, Instrumentation},
+    connection::{
+        CacheSize, DynInstrumentation, Instrumentation, InstrumentationEvent, StrQueryHelper,
+    },
     pg::{Pg, PgMetadataLookup, PgQueryBuilder, PgTypeMetadata},
     query_builder::{
         AsQuery, QueryBuilder as _, QueryFragment, QueryId, bind_collector::RawBytesBindCollector,
@@ -73,8 +75,15 @@ impl PostgresConnection {
         Ok(connection)
     }
 
+    /// Reports a query to the instrumentation. Its end is not reported: nothing here measures queries.
+    fn report_start(&mut self, sql: &str) {
+        let query = StrQueryHelper::new(sql);
+        self.instrumentation.on_connection_event(InstrumentationEvent::start_query(&query));
+    }
+
     async fn prepare(&mut self, query: Query) -> QueryResult<(Statement, Vec<Bind>)> {
         let Query { sql, binds, is_cacheable } = query;
+        self.report_start(&sql);
         let oids: Vec<u32> = binds.iter().map(|bind| bind.oid).collect();
         let key = (sql, oids);
         if let Some(statement) = self.statements.get(&key) {
@@ -130,6 +139,7 @@ impl Drop for PostgresConnection {
 
 impl SimpleAsyncConnection for PostgresConnection {
     async fn batch_execute(&mut self, query: &str) -> QueryResult<()> {
+        self.report_start(query);
         self.client.batch_execute(query).await.map_err(query_error)
     }
 }

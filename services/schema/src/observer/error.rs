@@ -1,6 +1,6 @@
 //! Why the state of a database could not be read.
 
-use database::{ErrorClass, Unavailable, classify, sqlstate};
+use database::{ErrorClass, PoolError, classify, sqlstate};
 use diesel::result::Error;
 
 /// The database could not be read.
@@ -8,7 +8,7 @@ use diesel::result::Error;
 pub enum ReadError {
     /// A connection could not be opened.
     #[error(transparent)]
-    Unavailable(#[from] Unavailable),
+    Unavailable(#[from] PoolError),
     /// A query failed.
     #[error("cannot read the database")]
     Query(#[from] Error),

@@ -3,7 +3,7 @@
 use analysis::Loss;
 use std::{fmt, sync::Arc};
 
-use database::{self, Unavailable};
+use database::{self, PoolError};
 use wire::error_chain;
 
 use crate::{
@@ -232,8 +232,8 @@ impl From<diesel::result::Error> for OperationError {
     }
 }
 
-impl From<Unavailable> for OperationError {
-    fn from(error: Unavailable) -> Self {
+impl From<PoolError> for OperationError {
+    fn from(error: PoolError) -> Self {
         ReadError::from(error).into()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use database::Unavailable;
+use database::PoolError;
 use revisions::TargetError;
 
 use crate::observer::ReadError;
@@ -46,8 +46,8 @@ impl From<diesel::result::Error> for PlanError {
     }
 }
 
-impl From<Unavailable> for PlanError {
-    fn from(error: Unavailable) -> Self {
+impl From<PoolError> for PlanError {
+    fn from(error: PoolError) -> Self {
         ReadError::from(error).into()
     }
 }

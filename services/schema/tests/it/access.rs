@@ -73,7 +73,7 @@ fn least(path: &str) -> Option<&'static str> {
 }
 
 #[tokio::test]
-async fn each_role_may_call_what_is_its_own() {
+async fn each_role_may_call_its_own_methods() {
     let guarded = Guarded::start(Backend::Sqlite).await;
     let paths = method_paths(&["schema.v1"]);
     for (rank, (role, _)) in ROLES.iter().enumerate() {
@@ -98,7 +98,7 @@ async fn each_role_may_call_what_is_its_own() {
 }
 
 #[tokio::test]
-async fn nobody_and_a_stranger_are_told_what_is_missing_and_no_more() {
+async fn callers_without_a_known_credential_learn_only_that() {
     let guarded = Guarded::start(Backend::Sqlite).await;
     for path in method_paths(&["schema.v1"]).iter().filter(|path| least(path).is_some()) {
         for (caller, missing) in [(None, "TOKEN_MISSING"), (Some("x"), "TOKEN_UNKNOWN")] {
@@ -110,7 +110,7 @@ async fn nobody_and_a_stranger_are_told_what_is_missing_and_no_more() {
             }
         }
     }
-    // Not even that there is no such method, but to those who are known.
+    // Only known callers learn that a method does not exist.
     let unknown = "/schema.v1.SchemaService/Drop";
     let refused = call(guarded.channel.clone(), unknown, None).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
@@ -123,9 +123,9 @@ async fn nobody_and_a_stranger_are_told_what_is_missing_and_no_more() {
     for path in method_paths(&[]).iter().filter(|path| path.starts_with("/grpc.health")) {
         call(guarded.channel.clone(), path, None).await.ok();
     }
-    let told = guarded.process.output();
-    assert!(told.iter().any(|line| line.contains("refused a call")), "{told:?}");
-    assert!(!told.iter().any(|line| line.contains("planted")), "{told:?}");
+    let log = guarded.process.output();
+    assert!(log.iter().any(|line| line.contains("refused a call")), "{log:?}");
+    assert!(!log.iter().any(|line| line.contains("planted")), "{log:?}");
 }
 
 #[apply(both!)]
@@ -153,7 +153,7 @@ async fn the_ledger_holds_the_callers_name(backend: Backend) {
 }
 
 #[tokio::test]
-async fn only_an_admin_goes_on_over_what_would_be_lost_or_broken() {
+async fn only_an_admin_may_force_or_lose_data() {
     let guarded = Guarded::start(Backend::Sqlite).await;
     let mut client = guarded.client();
     let base = UpgradeRequest { target: "0001".into(), ..Default::default() };
@@ -176,14 +176,14 @@ async fn only_an_admin_goes_on_over_what_would_be_lost_or_broken() {
 }
 
 #[tokio::test]
-async fn a_new_file_counts_at_once_and_a_broken_one_never() {
+async fn a_changed_access_file_is_reloaded_and_a_broken_one_is_not() {
     let guarded = Guarded::start(Backend::Sqlite).await;
     let current = async |name: &str| {
         let request = as_caller(Some(name), CurrentRequest {});
         guarded.client().current(request).await
     };
     fs::write(guarded.callers.path(), "[[caller]]\nname = 'planted-secret'\n").unwrap();
-    eventually("the broken file is told of", async || {
+    eventually("the broken file is logged", async || {
         let lines = guarded.process.output();
         lines.iter().any(|line| line.contains("keeping the current callers")).then_some(())
     })
@@ -196,7 +196,7 @@ async fn a_new_file_counts_at_once_and_a_broken_one_never() {
 }
 
 #[tokio::test]
-async fn commands_show_a_token_and_say_what_to_do_without() {
+async fn commands_send_a_token_and_advise_without_one() {
     let mut guarded = Guarded::start(Backend::Sqlite).await;
     let operator = text(&guarded.callers.token_file("operator"));
     let reader = token("reader");
@@ -224,7 +224,7 @@ async fn commands_show_a_token_and_say_what_to_do_without() {
 }
 
 #[tokio::test]
-async fn a_new_token_is_printed_once_and_lets_its_caller_in() {
+async fn a_new_token_is_printed_once_and_admits_its_caller() {
     let mut guarded = Guarded::start(Backend::Sqlite).await;
     let file = text(&guarded.callers.path());
     let arguments = ["token", "ci", "--role", "reader", "--append", &file];
@@ -243,7 +243,7 @@ async fn a_new_token_is_printed_once_and_lets_its_caller_in() {
 }
 
 #[tokio::test]
-async fn a_certificates_name_is_as_good_as_a_token() {
+async fn a_certificate_name_identifies_a_caller() {
     let authority = Authority::new();
     let identity = authority.server(&["localhost"]);
     let (cert, key, ca) = (text(&identity.cert), text(&identity.key), text(&authority.ca()));
@@ -273,8 +273,8 @@ async fn a_certificates_name_is_as_good_as_a_token() {
     let deploy = as_named("deploy.example");
     assert_eq!(refused(deploy.clone(), &upgrade, None).await, "ROLE_REQUIRED");
     assert_eq!(refused(as_named("stranger"), &current, None).await, "CERTIFICATE_UNKNOWN");
-    let nobody = secure_channel(address, authority.trusted());
-    assert_eq!(refused(nobody, &current, None).await, "TOKEN_MISSING");
+    let anonymous = secure_channel(address, authority.trusted());
+    assert_eq!(refused(anonymous, &current, None).await, "TOKEN_MISSING");
     // Who shows both is whom the token says: a wrong one is not made good by a certificate.
     assert_eq!(refused(deploy.clone(), &current, Some("x")).await, "TOKEN_UNKNOWN");
     call(deploy, &upgrade, Some("operator")).await.unwrap();
@@ -292,7 +292,7 @@ async fn reflection_can_be_off_and_health_needs_no_token() {
 }
 
 #[tokio::test]
-async fn nothing_listens_beyond_this_machine_by_mistake() {
+async fn listening_beyond_loopback_requires_access_control() {
     let callers = AccessFile::of(&ROLES);
     let file = text(&callers.path());
     let serve = ["serve", "--database-url", "sqlite:nowhere/there.db", "--listen", "0.0.0.0:0"];

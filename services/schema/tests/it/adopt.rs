@@ -60,7 +60,7 @@ async fn stamp(server: &Server, revision: &str, force: bool) -> Result<SchemaSta
 }
 
 #[apply(both!)]
-async fn the_orms_database_is_unmanaged_until_the_documents_statements_ran(backend: Backend) {
+async fn a_database_of_the_orm_is_adopted_by_the_documented_statements(backend: Backend) {
     let database = made_by_the_orm(backend).await;
     let server = Server::start(&database).await;
     let state = server.current().await;
@@ -100,14 +100,14 @@ async fn the_orms_database_is_unmanaged_until_the_documents_statements_ran(backe
     assert_eq!((drift.missing, drift.degraded, drift.extra), Default::default());
     server.upgrade("head").await.unwrap();
     assert_eq!(server.current().await.status(), Status::AtHead);
-    its_rows_are_ours(&database).await;
+    assert_rows_are_readable(&database).await;
 }
 
 const UNMANAGED: (Code, &str) = (Code::FailedPrecondition, "DATABASE_UNMANAGED");
 const DIFFERS: (Code, &str) = (Code::FailedPrecondition, "CATALOG_DIFFERS");
 
 #[apply(both!)]
-async fn the_orms_column_without_a_zone_is_kept_on_the_way_to_0002(backend: Backend) {
+async fn a_column_of_the_orm_without_a_time_zone_keeps_its_values(backend: Backend) {
     let database = made_by_the_orm(backend).await;
     with_last_message_at(&database, backend).await;
     for block in statements(backend, "0002") {
@@ -131,7 +131,7 @@ async fn the_orms_column_without_a_zone_is_kept_on_the_way_to_0002(backend: Back
     assert_eq!(state.status(), Status::AtHead);
     let drift = state.drift.unwrap();
     assert_eq!((drift.missing, drift.degraded, drift.extra), Default::default());
-    its_rows_are_ours(&database).await;
+    assert_rows_are_readable(&database).await;
     let last = match backend {
         Backend::Postgres => "select last_message_at at time zone 'UTC' from chats where id = 'c1'",
         Backend::Sqlite => "select last_message_at from chats where id = 'c1'",
@@ -139,7 +139,7 @@ async fn the_orms_column_without_a_zone_is_kept_on_the_way_to_0002(backend: Back
     assert_eq!(database.column(last).await, [Some("2024-06-07 08:09:10.123456".into())]);
 }
 
-async fn its_rows_are_ours(database: &TestDatabase) {
+async fn assert_rows_are_readable(database: &TestDatabase) {
     let some = |texts: &[&str]| texts.iter().map(|text| Some((*text).into())).collect::<Vec<_>>();
     for (query, values) in [
         ("select chat_type from chats where id <> 'c3' order by id", some(&["private", "group"])),
@@ -156,7 +156,7 @@ async fn its_rows_are_ours(database: &TestDatabase) {
 }
 
 #[tokio::test]
-async fn texts_where_booleans_are_promised_are_in_the_way() {
+async fn texts_in_boolean_columns_prevent_a_stamp() {
     let database = made_by_the_orm(Backend::Sqlite).await;
     let chats = statements(Backend::Sqlite, "0001")[1];
     database.execute(chats).await;
@@ -167,7 +167,7 @@ async fn texts_where_booleans_are_promised_are_in_the_way() {
 }
 
 #[apply(both!)]
-async fn a_stamp_can_be_forced_and_forgotten(backend: Backend) {
+async fn a_forced_stamp_can_be_undone(backend: Backend) {
     let database = made_by_the_orm(backend).await;
     let server = Server::start(&database).await;
     let state = stamp(&server, "0002", true).await.unwrap();
@@ -192,7 +192,7 @@ async fn a_stamp_can_be_forced_and_forgotten(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_a_stamp_cannot_mean_is_refused(backend: Backend) {
+async fn invalid_stamps_are_refused(backend: Backend) {
     let database = backend.at("0002").await;
     let server = Server::start(&database).await;
     for (revision, code, why) in [
@@ -212,7 +212,7 @@ async fn what_a_stamp_cannot_mean_is_refused(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_revision_that_nobody_described_takes_force(backend: Backend) {
+async fn a_stamp_of_a_revision_without_a_catalog_needs_force(backend: Backend) {
     let database = backend.empty().await;
     let server = Server::holding(&database, &tables()).await;
     let refusal = stamp(&server, "0001", false).await.unwrap_err();
@@ -222,7 +222,7 @@ async fn a_revision_that_nobody_described_takes_force(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn alembics_database_is_taken_over_as_it_is(backend: Backend) {
+async fn a_database_of_alembic_is_taken_over_unchanged(backend: Backend) {
     for version in ["0001", "0002"] {
         let database = backend.empty().await;
         let fixture = match backend {
@@ -260,7 +260,7 @@ async fn alembics_database_is_taken_over_as_it_is(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_the_diesel_cli_made_is_taken_as_it_is(backend: Backend) {
+async fn a_database_of_the_diesel_cli_is_taken_over_unchanged(backend: Backend) {
     let database = backend.at("0002").await;
     let server = Server::start(&database).await;
     let state = server.current().await;
@@ -273,7 +273,7 @@ async fn what_the_diesel_cli_made_is_taken_as_it_is(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_dbas_own_tables_are_no_obstacle(backend: Backend) {
+async fn unknown_tables_do_not_prevent_an_upgrade(backend: Backend) {
     let database = backend.empty().await;
     database.execute("create table audit (id integer not null)").await;
     let server = Server::start(&database).await;

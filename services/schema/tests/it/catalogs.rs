@@ -33,7 +33,7 @@ pub async fn live(database: &TestDatabase) -> Catalog {
 }
 
 #[apply(both!)]
-async fn the_command_writes_the_files_that_differ(backend: Backend) {
+async fn describe_writes_the_files_that_differ(backend: Backend) {
     let server = backend.empty().await;
     let root = tempfile::tempdir().unwrap();
     let revisions = revisions(dialect(backend));

@@ -1,4 +1,4 @@
-//! The command line: what it prints, where, and how it exits.
+//! The command line: its output and exit status.
 
 mod catalog;
 mod certs;
@@ -27,17 +27,16 @@ const MIGRATIONS: [[&str; 3]; 3] = [
     ["0003_index_notes", "create index ix_notes on notes (id);", "drop index ix_notes;"],
 ];
 
-/// A schema service, and people in front of it.
-struct Desk {
+/// A schema service, and the command line that calls it.
+struct CliFixture {
     url: String,
-    /// It ends with the test.
     serving: Process,
     database: TestDatabase,
     #[expect(dead_code, reason = "removes itself when dropped")]
     migrations: Option<TempDir>,
 }
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Debug, Eq, PartialEq)]
 struct Ran {
     status: i32,
@@ -45,8 +44,8 @@ struct Ran {
     stderr: String,
 }
 
-impl Desk {
-    /// In front of an empty database.
+impl CliFixture {
+    /// On an empty database.
     async fn of(backend: Backend) -> Self {
         let database = backend.empty().await;
         let migrations = tempfile::tempdir().unwrap();
@@ -59,7 +58,7 @@ impl Desk {
         Self::serving(database, Some(migrations)).await
     }
 
-    /// In front of a database, with the built-in revisions unless others are given.
+    /// On a database, with the built-in revisions unless others are given.
     async fn serving(database: TestDatabase, migrations: Option<TempDir>) -> Self {
         let directory = migrations.as_ref().map(|directory| directory.path().to_str().unwrap());
         let mut env = vec![("DATABASE_URL", database.url())];
@@ -69,11 +68,11 @@ impl Desk {
         Self { url, serving, database, migrations }
     }
 
-    /// In front of a database at a revision.
+    /// On a database at a revision.
     async fn at(backend: Backend, revision: &str) -> Self {
-        let desk = Self::of(backend).await;
-        desk.print(&format!("upgrade {revision}")).await;
-        desk
+        let cli = Self::of(backend).await;
+        cli.print(&format!("upgrade {revision}")).await;
+        cli
     }
 
     fn command(&self, line: &str) -> Command {
@@ -85,14 +84,14 @@ impl Desk {
         Ran::from(self.command(line).output().await.unwrap())
     }
 
-    /// What it prints where all is well.
+    /// The standard output of a command that succeeds.
     async fn print(&self, line: &str) -> String {
         let ran = self.run(line).await;
         assert_eq!(ran.status, 0, "{line}: {ran:?}");
         ran.stdout
     }
 
-    /// The objects of its lines.
+    /// The JSON objects that a command prints.
     async fn json(&self, line: &str) -> Vec<Value> {
         json(&self.print(&format!("{line} --json")).await)
     }
@@ -119,26 +118,26 @@ fn json(lines: &str) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// How long a step took is not for a test to know.
+/// Lines without the duration of a step.
 fn timeless(printed: &str) -> Vec<String> {
     printed.lines().map(|line| line.split(" (").next().unwrap_or(line).to_owned()).collect()
 }
 
 #[apply(both!)]
-async fn it_prints_what_alembic_would(backend: Backend) {
-    let desk = Desk::of(backend).await;
-    assert_eq!(desk.print("current").await, "");
+async fn output_matches_alembic(backend: Backend) {
+    let cli = CliFixture::of(backend).await;
+    assert_eq!(cli.print("current").await, "");
     assert_eq!(
-        timeless(&desk.print("upgrade 0002").await),
+        timeless(&cli.print("upgrade 0002").await),
         ["applied 0001, make notes", "applied 0002, add body", "0002"]
     );
-    assert_eq!(desk.print("current").await, "0002\n");
-    assert_eq!(desk.print("upgrade").await.lines().last(), Some("0003 (head)"));
-    assert_eq!(desk.print("current").await, "0003 (head)\n");
-    assert_eq!(desk.print("upgrade").await, "0003 (head)\n");
-    assert_eq!(timeless(&desk.print("downgrade -1").await), ["reverted 0003, index notes", "0002"]);
+    assert_eq!(cli.print("current").await, "0002\n");
+    assert_eq!(cli.print("upgrade").await.lines().last(), Some("0003 (head)"));
+    assert_eq!(cli.print("current").await, "0003 (head)\n");
+    assert_eq!(cli.print("upgrade").await, "0003 (head)\n");
+    assert_eq!(timeless(&cli.print("downgrade -1").await), ["reverted 0003, index notes", "0002"]);
     assert_eq!(
-        desk.print("history").await,
+        cli.print("history").await,
         "0002 -> 0003 (head), index notes\n\
          0001 -> 0002 (current), add body\n\
          <base> -> 0001, make notes\n"
@@ -146,48 +145,48 @@ async fn it_prints_what_alembic_would(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn check_tells_scripts_and_standard_error_tells_people(backend: Backend) {
-    let desk = Desk::at(backend, "0001").await;
-    let behind = desk.run("current --check").await;
+async fn check_sets_the_exit_status_and_explains_on_standard_error(backend: Backend) {
+    let cli = CliFixture::at(backend, "0001").await;
+    let behind = cli.run("current --check").await;
     assert_eq!((behind.status, behind.stdout.as_str()), (3, "0001\n"));
     assert_eq!(
         behind.stderr,
         "schema is at 0001 with pending revisions: 0002, 0003; run \"schema upgrade\"\n  schema upgrade\n"
     );
-    assert_eq!(desk.run("current --check --json").await.stderr, "");
-    desk.print("upgrade").await;
-    let head = desk.run("current --check").await;
+    assert_eq!(cli.run("current --check --json").await.stderr, "");
+    cli.print("upgrade").await;
+    let head = cli.run("current --check").await;
     assert_eq!(head, Ran { status: 0, stdout: "0003 (head)\n".into(), stderr: String::new() });
 }
 
 #[apply(both!)]
-async fn json_has_an_object_a_line(backend: Backend) {
-    let desk = Desk::at(backend, "0001").await;
-    let state = &desk.json("current").await[0];
+async fn json_output_is_one_object_per_line(backend: Backend) {
+    let cli = CliFixture::at(backend, "0001").await;
+    let state = &cli.json("current").await[0];
     assert_eq!(state["status"], "STATUS_BEHIND");
     assert_eq!(state["pending"], serde_json::json!(["0002", "0003"]));
     assert_eq!(state["atHead"], false);
 
-    let events = desk.json("upgrade 0002").await;
+    let events = cli.json("upgrade 0002").await;
     let kinds: Vec<&str> = events.iter().map(|event| event["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["KIND_STARTED", "KIND_STEP_STARTED", "KIND_STEP_FINISHED", "KIND_FINISHED"]);
     assert_eq!(events[3]["state"]["revision"], "0002");
 
-    let newest = &desk.json("history").await[0];
+    let newest = &cli.json("history").await[0];
     assert_eq!((&newest["revision"], &newest["applied"]), (&"0003".into(), &false.into()));
-    let operations = desk.json("log").await;
+    let operations = cli.json("log").await;
     assert_eq!(operations.len(), 2);
     assert_eq!(operations[0]["kind"], "KIND_UPGRADE");
     assert_eq!(operations[0]["outcome"], "OUTCOME_SUCCEEDED");
 }
 
 #[apply(both!)]
-async fn the_log_has_the_newest_first_and_as_many_as_asked(backend: Backend) {
-    let desk = Desk::of(backend).await;
+async fn the_log_is_newest_first_and_limited(backend: Backend) {
+    let cli = CliFixture::of(backend).await;
     for line in ["upgrade 0001", "upgrade", "downgrade base"] {
-        desk.print(line).await;
+        cli.print(line).await;
     }
-    let log = desk.print("log").await;
+    let log = cli.print("log").await;
     let seen: Vec<&str> = log.lines().map(|line| &line[22..line.find(" in ").unwrap()]).collect();
     assert_eq!(
         seen,
@@ -197,13 +196,13 @@ async fn the_log_has_the_newest_first_and_as_many_as_asked(backend: Backend) {
             "upgrade base -> 0001  succeeded"
         ]
     );
-    assert_eq!(desk.print("log -n 2").await.lines().count(), 2);
-    assert_eq!(desk.print("log -n 0").await, log);
+    assert_eq!(cli.print("log -n 2").await.lines().count(), 2);
+    assert_eq!(cli.print("log -n 0").await, log);
 }
 
 #[apply(both!)]
-async fn a_refusal_says_what_to_do(backend: Backend) {
-    let desk = Desk::at(backend, "0002").await;
+async fn a_refusal_comes_with_advice(backend: Backend) {
+    let cli = CliFixture::at(backend, "0002").await;
     for (line, words, advice) in [
         ("upgrade 0001", "'0001' is behind the current revision '0002'", "schema downgrade 0001"),
         ("downgrade 0003", "'0003' is ahead of the current revision '0002'", "schema upgrade 0003"),
@@ -211,12 +210,12 @@ async fn a_refusal_says_what_to_do(backend: Backend) {
         ("upgrade 00", "0001, 0002, 0003", "schema history"),
         ("upgrade --expected-current base", "current revision is 0002, not base", "schema current"),
     ] {
-        let ran = desk.run(line).await;
+        let ran = cli.run(line).await;
         assert_eq!((ran.status, ran.stdout.as_str()), (1, ""), "{line}");
         let (said, then) = ran.stderr.split_once('\n').unwrap();
         assert!(said.contains(words) && then.contains(advice), "{line}: {}", ran.stderr);
     }
-    let ran = desk.run("upgrade 0009 --json").await;
+    let ran = cli.run("upgrade 0009 --json").await;
     let error = &json(&ran.stderr)[0]["error"];
     assert_eq!((ran.status, ran.stdout.as_str()), (1, ""));
     assert_eq!(error["code"], "NOT_FOUND");
@@ -225,9 +224,9 @@ async fn a_refusal_says_what_to_do(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn watch_has_a_line_for_every_change(backend: Backend) {
-    let mut desk = Desk::at(backend, "0001").await;
-    let mut watching = Process::start(SCHEMA, &["watch"], &[("SCHEMA_URL", &desk.url)]);
+async fn watch_prints_a_line_for_each_change(backend: Backend) {
+    let mut cli = CliFixture::at(backend, "0001").await;
+    let mut watching = Process::start(SCHEMA, &["watch"], &[("SCHEMA_URL", &cli.url)]);
     let seen = async |words: &str| {
         eventually(words, async || {
             watching.output().iter().any(|line| line.ends_with(words)).then_some(())
@@ -236,27 +235,27 @@ async fn watch_has_a_line_for_every_change(backend: Backend) {
     };
     seen("Z 0001: schema is at 0001 with pending revisions: 0002, 0003; run \"schema upgrade\"")
         .await;
-    desk.print("upgrade").await;
+    cli.print("upgrade").await;
     seen("Z 0003 (head)").await;
-    desk.serving.terminate().await;
+    cli.serving.terminate().await;
     assert!(watching.ended().await.success());
     assert!(watching.output().iter().any(|line| line.contains("is shutting down")));
 }
 
 #[apply(both!)]
 async fn an_altered_revision_is_repaired_by_name(backend: Backend) {
-    let desk = Desk::at(backend, "0002").await;
+    let cli = CliFixture::at(backend, "0002").await;
     let alter = "update schemagate_steps set checksum = 'another' where revision = '0002'";
-    desk.database.execute(alter).await;
+    cli.database.execute(alter).await;
 
-    let refused = desk.run("upgrade").await;
+    let refused = cli.run("upgrade").await;
     assert!(refused.stderr.contains("schema repair 0002"), "{}", refused.stderr);
-    let current = desk.run("current").await;
+    let current = cli.run("current").await;
     assert_eq!(current.stdout, "0002 (diverged)\n");
     assert!(current.stderr.ends_with("\n  schema repair 0002\n"), "{}", current.stderr);
-    assert!(desk.print("history").await.contains("0002 (current) (altered)"));
-    assert_eq!(desk.print("repair 0002").await, "0002\n");
-    assert_eq!(desk.print("upgrade").await.lines().last(), Some("0003 (head)"));
+    assert!(cli.print("history").await.contains("0002 (current) (altered)"));
+    assert_eq!(cli.print("repair 0002").await, "0002\n");
+    assert_eq!(cli.print("upgrade").await.lines().last(), Some("0003 (head)"));
 }
 
 #[tokio::test]
@@ -271,7 +270,7 @@ async fn a_service_that_cannot_be_reached_is_named() {
 }
 
 #[tokio::test]
-async fn a_command_line_that_cannot_be_read_is_2() {
+async fn an_invalid_command_line_exits_with_2() {
     for (line, words) in [
         ("downgrade", "<TARGET>"),
         ("plan --downgrade", "<TARGET>"),
@@ -289,11 +288,11 @@ async fn a_command_line_that_cannot_be_read_is_2() {
 }
 
 #[tokio::test]
-async fn health_is_an_exit_status() {
-    let desk = Desk::of(Backend::Sqlite).await;
-    let listen = desk.url.trim_start_matches("http://");
-    desk.print(&format!("health --listen {listen}")).await;
-    let away = desk.run("health --listen 127.0.0.1:1").await;
+async fn health_sets_the_exit_status() {
+    let cli = CliFixture::of(Backend::Sqlite).await;
+    let listen = cli.url.trim_start_matches("http://");
+    cli.print(&format!("health --listen {listen}")).await;
+    let away = cli.run("health --listen 127.0.0.1:1").await;
     assert_eq!(away.status, 1);
     assert!(away.stderr.contains("127.0.0.1:1 cannot be reached"), "{}", away.stderr);
 }

@@ -7,7 +7,7 @@ use testing::{Backend, Session, TestDatabase, apply, both, eventually, reason};
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use crate::server::{Server, tables, told};
+use crate::server::{Server, event_lines, tables};
 
 const LOCK_TIMEOUT: Duration = Duration::from_millis(50);
 
@@ -51,7 +51,7 @@ fn to_0002(wait: i64) -> UpgradeRequest {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lock_that_cannot_be_had_rolls_the_step_back_and_is_tried_again() {
+async fn a_lock_timeout_rolls_the_step_back_and_retries_it() {
     let database = Backend::Postgres.empty().await;
     let (server, mut session) = waiting(Backend::Postgres, &database).await;
     let mut events = server.client().upgrade(to_0002(30)).await.unwrap().into_inner();
@@ -70,7 +70,7 @@ async fn a_lock_that_cannot_be_had_rolls_the_step_back_and_is_tried_again() {
     assert_eq!(server.current().await.revision, "0002");
 }
 
-/// A reader that holds its table open keeps the step waiting, and whoever reads after it queues
+/// A reader that holds its table open keeps the step waiting, and later readers queue
 /// behind the step: for no longer than the lock timeout, however long the reader stays.
 #[apply(both!)]
 async fn readers_wait_for_no_longer_than_the_lock_timeout(backend: Backend) {
@@ -93,7 +93,7 @@ async fn readers_wait_for_no_longer_than_the_lock_timeout(backend: Backend) {
     let (reads, worst) = reads.await.unwrap();
     assert_eq!(server.current().await.revision, "0002");
     println!("{backend:?}: {reads} reads, {retries} retries; the worst read took {worst:?}");
-    // SQLite's readers stand in nobody's way, and nobody in theirs.
+    // Readers of SQLite block no writer, and no writer blocks them.
     assert_eq!(retries > 0, backend == Backend::Postgres);
     // The timeout, and what a machine may take that is busy with other tests.
     assert!(worst < LOCK_TIMEOUT + Duration::from_secs(1), "{worst:?}");
@@ -116,7 +116,7 @@ async fn read(mut session: Session, until: CancellationToken) -> (u32, Duration)
 }
 
 #[apply(both!)]
-async fn patience_ends_and_nothing_is_kept(backend: Backend) {
+async fn when_the_wait_ends_nothing_is_kept(backend: Backend) {
     let database = backend.empty().await;
     let (server, _session) = waiting(backend, &database).await;
     let refusal = server.upgrade_with(to_0002(1)).await.unwrap_err();
@@ -125,7 +125,7 @@ async fn patience_ends_and_nothing_is_kept(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn the_same_request_joins_and_another_waits_its_turn(backend: Backend) {
+async fn an_equal_request_joins_and_another_waits(backend: Backend) {
     let database = backend.empty().await;
     let (server, mut session) = waiting(backend, &database).await;
     let other = Server::holding(&database, &revisions()).await;
@@ -162,11 +162,11 @@ async fn the_same_request_joins_and_another_waits_its_turn(backend: Backend) {
         session.execute("rollback"),
     );
     let (first, joined) = (first.await.unwrap(), joined.await.unwrap());
-    assert_eq!(told(&first).last().unwrap(), "FINISHED");
+    assert_eq!(event_lines(&first).last().unwrap(), "FINISHED");
     // It may have come when all was done; else it saw the very same run.
-    assert!(joined == first || told(&joined) == ["FINISHED"], "{joined:?}");
+    assert!(joined == first || event_lines(&joined) == ["FINISHED"], "{joined:?}");
     let steps: Vec<String> =
-        [here.unwrap(), there.unwrap()].iter().flat_map(|events| told(events)).collect();
+        [here.unwrap(), there.unwrap()].iter().flat_map(|events| event_lines(events)).collect();
     assert_eq!(steps.iter().filter(|step| *step == "STEP_FINISHED 0003").count(), 1, "{steps:?}");
     assert!(other.current().await.at_head);
 }
@@ -182,7 +182,7 @@ async fn collect(
 }
 
 #[apply(both!)]
-async fn twenty_at_once_are_one_run(backend: Backend) {
+async fn twenty_concurrent_upgrades_run_once(backend: Backend) {
     let database = backend.empty().await;
     let server = Server::holding(&database, &revisions()).await;
     let other = Server::holding(&database, &revisions()).await;
@@ -194,7 +194,7 @@ async fn twenty_at_once_are_one_run(backend: Backend) {
         }
     });
     let all = futures_util::future::join_all(calls).await;
-    assert!(all.iter().all(|events| told(events).last().unwrap() == "FINISHED"));
+    assert!(all.iter().all(|events| event_lines(events).last().unwrap() == "FINISHED"));
     let rows = database.column("select count(*) from schemagate_operations").await;
     assert_eq!(rows, [Some("1".into())]);
     eventually("both servers agree", async || {

@@ -125,7 +125,7 @@ async fn what_blocks_an_upgrade_is_seen_and_named(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn watch_tells_what_another_server_does(backend: Backend) {
+async fn watch_reports_changes_by_another_server(backend: Backend) {
     let database = backend.empty().await;
     let (here, there) =
         (Server::holding(&database, &tables()).await, Server::holding(&database, &tables()).await);

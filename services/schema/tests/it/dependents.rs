@@ -42,7 +42,7 @@ async fn downgrade(server: &Server, request: DowngradeRequest) -> Result<(), ton
 }
 
 #[apply(both!)]
-async fn every_server_knows_them_and_they_stand_in_the_way(backend: Backend) {
+async fn every_server_knows_dependents_and_refuses_to_break_them(backend: Backend) {
     let database = backend.empty().await;
     let here = Server::holding(&database, &tables()).await;
     let there = Server::holding(&database, &tables()).await;
@@ -51,8 +51,8 @@ async fn every_server_knows_them_and_they_stand_in_the_way(backend: Backend) {
     assert!(next(&mut one).await.at_head);
     let mut two = watch(&here, "two", "0003").await;
     assert_eq!(names(&there).await, ["one", "two"]);
-    let told = next(&mut two).await.dependents;
-    assert_eq!(told.iter().map(|dependent| &dependent.instance).collect::<Vec<_>>(), ["two"]);
+    let seen = next(&mut two).await.dependents;
+    assert_eq!(seen.iter().map(|dependent| &dependent.instance).collect::<Vec<_>>(), ["two"]);
 
     let request = PlanRequest { direction: Some(Direction::DowngradeTo("0002".into())) };
     let breaks = there.client().plan(request).await.unwrap().into_inner().breaks;
@@ -78,7 +78,7 @@ async fn operations(server: &Server) -> Vec<Operation> {
 }
 
 #[apply(both!)]
-async fn who_was_passed_by_force_is_written_down(backend: Backend) {
+async fn dependents_broken_by_force_are_recorded(backend: Backend) {
     let database = backend.empty().await;
     let server = Server::holding(&database, &tables()).await;
     server.upgrade("head").await.unwrap();
@@ -91,15 +91,15 @@ async fn who_was_passed_by_force_is_written_down(backend: Backend) {
 
     let last = |operations: Vec<Operation>| operations.into_iter().next().unwrap();
     downgrade(&server, down("0002", true)).await.unwrap();
-    let told = ["chat/two (requires 0003, built with 0003)"];
-    assert_eq!(last(operations(&server).await).forced_past, told);
+    let forced = ["chat/two (requires 0003, built with 0003)"];
+    assert_eq!(last(operations(&server).await).forced_past, forced);
     downgrade(&server, down("0001", true)).await.unwrap();
-    let told = ["chat/one (requires 0002, built with 0003)", told[0]];
-    assert_eq!(last(operations(&server).await).forced_past, told);
+    let forced = ["chat/one (requires 0002, built with 0003)", forced[0]];
+    assert_eq!(last(operations(&server).await).forced_past, forced);
     server.client().stamp(StampRequest { revision: "base".into(), force: true }).await.unwrap();
-    assert_eq!(last(operations(&server).await).forced_past, told);
+    assert_eq!(last(operations(&server).await).forced_past, forced);
 
-    // Force that nobody minds is none.
+    // Force that breaks no dependent is not recorded.
     drop((one, two));
     eventually("they are forgotten", async || names(&server).await.is_empty().then_some(())).await;
     database.execute("drop table a").await;
@@ -130,7 +130,7 @@ const fn latecomer(backend: Backend) -> &'static str {
 }
 
 #[apply(both!)]
-async fn one_that_comes_too_late_for_the_first_look_is_seen_by_the_step(backend: Backend) {
+async fn a_dependent_that_registers_late_is_seen_by_the_step(backend: Backend) {
     let name = "chat/late (requires 0003, built with 0003)";
     for force in [false, true] {
         let database = backend.empty().await;
@@ -151,7 +151,7 @@ async fn one_that_comes_too_late_for_the_first_look_is_seen_by_the_step(backend:
 }
 
 #[apply(both!)]
-async fn a_failure_says_who_was_passed(backend: Backend) {
+async fn a_failed_operation_records_its_forced_dependents(backend: Backend) {
     let database = backend.empty().await;
     let mut revisions = tables();
     revisions[2].down = "drop table nowhere;".into();
@@ -165,7 +165,7 @@ async fn a_failure_says_who_was_passed(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_stamp_asks_them_too(backend: Backend) {
+async fn a_stamp_considers_dependents(backend: Backend) {
     let database = backend.empty().await;
     let server = Server::holding(&database, &tables()).await;
     server.upgrade("head").await.unwrap();
@@ -206,7 +206,7 @@ async fn an_upgrade_that_breaks_an_older_build_waits_for_it(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn one_that_came_before_the_first_upgrade_is_known_after_it(backend: Backend) {
+async fn a_dependent_that_registers_before_the_first_upgrade_is_kept(backend: Backend) {
     let database = backend.empty().await;
     let server = Server::holding(&database, &tables()).await;
     let mut early = watch(&server, "early", "0003").await;
@@ -218,7 +218,7 @@ async fn one_that_came_before_the_first_upgrade_is_known_after_it(backend: Backe
 }
 
 #[apply(both!)]
-async fn the_first_operation_on_another_tools_database_waits_for_who_watches(backend: Backend) {
+async fn the_first_operation_on_a_database_of_another_tool_considers_watchers(backend: Backend) {
     let alembics = "drop table __diesel_schema_migrations; \
                     create table alembic_version (version_num varchar(32) primary key); \
                     insert into alembic_version values ";
@@ -232,7 +232,7 @@ async fn the_first_operation_on_another_tools_database_waits_for_who_watches(bac
         }
         let mut one = watch(&here, "one", &head).await;
         assert!(next(&mut one).await.at_head);
-        // There is no table to be in yet.
+        // The bookkeeping does not exist yet.
         assert!(names(&there).await.is_empty());
         let refusal = downgrade(&there, down("-1", false)).await.unwrap_err();
         assert_eq!(reason(&refusal), "DEPENDENTS_WOULD_BREAK");
@@ -269,7 +269,7 @@ async fn registering_and_migrating_cannot_race(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_dependent_may_say_is_checked() {
+async fn fields_of_a_dependent_are_validated() {
     let database = Backend::Sqlite.empty().await;
     let server = Server::holding(&database, &tables()).await;
     let request = |instance: &str, requires: &str| WatchRequest {

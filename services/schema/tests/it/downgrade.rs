@@ -4,7 +4,7 @@ use api::schema::v1::DowngradeRequest;
 use testing::{Backend, apply, both, reason};
 use tonic::Code;
 
-use crate::server::{Server, tables, told};
+use crate::server::{Server, event_lines, tables};
 
 #[apply(both!)]
 async fn it_reverts_newest_first(backend: Backend) {
@@ -13,7 +13,7 @@ async fn it_reverts_newest_first(backend: Backend) {
     server.upgrade("head").await.unwrap();
     let events = server.downgrade("-2").await.unwrap();
     assert_eq!(
-        told(&events),
+        event_lines(&events),
         [
             "STARTED",
             "STEP_STARTED 0003",
@@ -25,7 +25,7 @@ async fn it_reverts_newest_first(backend: Backend) {
     );
     assert_eq!(server.current().await.revision, "0001");
     database.execute("create table b (n integer); drop table b").await;
-    assert_eq!(told(&server.downgrade("0001").await.unwrap()), ["FINISHED"]);
+    assert_eq!(event_lines(&server.downgrade("0001").await.unwrap()), ["FINISHED"]);
     server.downgrade("base").await.unwrap();
     assert_eq!(server.current().await.revision, "");
     server.upgrade("head").await.unwrap();
@@ -33,7 +33,7 @@ async fn it_reverts_newest_first(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn without_a_target_it_is_an_accident(backend: Backend) {
+async fn a_downgrade_without_a_target_is_refused(backend: Backend) {
     let database = backend.empty().await;
     let server = Server::holding(&database, &tables()).await;
     let refusal = server.client().downgrade(DowngradeRequest::default()).await.unwrap_err();

@@ -1,5 +1,5 @@
 //! SIGTERM while a step is in hand, with the real binary: it is finished or rolled back, and
-//! whoever follows it, reads the log or looks at the database hears which.
+//! its events, the log and the database say which.
 
 use std::{
     fs,
@@ -91,21 +91,22 @@ impl Slow {
         Ok(event.map(|event| (event.kind(), event.revision)))
     }
 
-    /// Asks it to end; what its caller was told until then, and in the end.
+    /// Sends SIGTERM. Returns the events that the caller got, the status that ended its call, and the
+    /// output of the process.
     async fn end(mut self) -> (Vec<(Kind, String)>, Status, Vec<String>) {
         let asked = Instant::now();
         assert!(self.process.terminate().await.success());
         println!("it ended after {:?}", asked.elapsed());
         assert!(asked.elapsed() < Duration::from_secs(20));
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         let status = loop {
             match self.next().await {
-                Ok(event) => told.push(event.unwrap()),
+                Ok(event) => events.push(event.unwrap()),
                 Err(status) => break status,
             }
         };
         assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
-        (told, status, self.process.output())
+        (events, status, self.process.output())
     }
 }
 
@@ -132,11 +133,11 @@ fn logged(output: &[String], words: &str) -> bool {
 }
 
 #[apply(both!)]
-async fn a_step_that_has_the_time_is_finished(backend: Backend) {
+async fn a_step_within_its_grace_finishes(backend: Backend) {
     let database = backend.empty().await;
     let slow = Slow::at_work(&database, long(backend), TRANSACTION, "20s").await;
-    let (told, status, output) = slow.end().await;
-    assert_eq!(told, [(Kind::StepFinished, "0002".into())]);
+    let (events, status, output) = slow.end().await;
+    assert_eq!(events, [(Kind::StepFinished, "0002".into())]);
     let words = "revision 0002 was finished; 2 of 3 steps are done and kept";
     assert!(status.message().ends_with(words), "{}", status.message());
     assert!(logged(&output, "finished the step in progress"), "{output:?}");
@@ -146,11 +147,11 @@ async fn a_step_that_has_the_time_is_finished(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_step_that_takes_too_long_is_rolled_back(backend: Backend) {
+async fn a_step_beyond_its_grace_is_rolled_back(backend: Backend) {
     let database = backend.empty().await;
     let slow = Slow::at_work(&database, endless(backend), TRANSACTION, "200ms").await;
-    let (told, status, output) = slow.end().await;
-    assert_eq!(told, []);
+    let (events, status, output) = slow.end().await;
+    assert_eq!(events, []);
     let words = "revision 0002 was rolled back; 1 of 3 steps are done and kept";
     assert!(status.message().ends_with(words), "{}", status.message());
     assert!(logged(&output, "revision 0002 was rolled back"), "{output:?}");
@@ -174,7 +175,7 @@ async fn a_step_is_rolled_back_over_tls() {
 }
 
 #[apply(both!)]
-async fn outside_a_transaction_it_is_stopped_at_its_statement(backend: Backend) {
+async fn a_step_outside_a_transaction_stops_at_its_statement(backend: Backend) {
     let database = backend.empty().await;
     let slow = Slow::at_work(&database, endless(backend), STATEMENTS, "200ms").await;
     let (_, status, output) = slow.end().await;
@@ -201,7 +202,7 @@ async fn a_lock_that_a_step_needs_is_not_waited_for() {
     assert_eq!(tables(Backend::Postgres, &database).await, "a");
 }
 
-/// On SQLite: on PostgreSQL nobody waits for a lock before an operation has begun.
+/// On SQLite: on PostgreSQL nothing waits for a lock before an operation has begun.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_that_an_operation_needs_is_not_waited_for() {
     let database = Backend::Sqlite.empty().await;

@@ -1,4 +1,4 @@
-//! Data loss: nothing eats a table, or a column with values, unless it is told to.
+//! Data loss: a table with rows or a column with values is dropped only with consent.
 
 use api::schema::v1::{
     DowngradeRequest, Event, PlanRequest, UpgradeRequest, plan_request::Direction,
@@ -54,7 +54,7 @@ async fn a_downgrade_that_would_lose_values_names_them(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_holds_nothing_goes_without_a_word(backend: Backend) {
+async fn empty_tables_and_columns_are_no_loss(backend: Backend) {
     let database = backend.at("0002").await;
     database.execute("insert into chats (id, jid) values ('1', 'a')").await;
     let server = Server::start(&database).await;
@@ -70,7 +70,7 @@ async fn what_holds_nothing_goes_without_a_word(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn an_upgrade_asks_as_a_downgrade_does(backend: Backend) {
+async fn an_upgrade_needs_consent_to_lose_data_too(backend: Backend) {
     let database = backend.empty().await;
     let revisions =
         [tables()[0].clone(), revision("0002", "drop table a;", "create table a (n integer);")];
@@ -90,7 +90,7 @@ async fn an_upgrade_asks_as_a_downgrade_does(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn only_what_was_reviewed_runs(backend: Backend) {
+async fn only_the_reviewed_plan_runs(backend: Backend) {
     let database = backend.at("0002").await;
     let server = Server::start(&database).await;
     let digest = async || {
@@ -140,7 +140,7 @@ async fn lost(database: &TestDatabase, before: &str, up: &'static str) -> Vec<St
 }
 
 #[apply(both!)]
-async fn every_way_to_lose_is_known(backend: Backend) {
+async fn every_losing_statement_is_found(backend: Backend) {
     let rows = "insert into a values (1), (2), (null)";
     for (up, losses) in [
         ("delete from a;", vec!["a (3 rows)"]),
@@ -171,7 +171,7 @@ async fn every_way_to_lose_is_known(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_loses_what_hangs_on_what_is_dropped() {
+async fn a_drop_on_postgresql_loses_what_depends_on_it() {
     for (before, up, losses) in [
         (
             "create type mood as enum ('ok'); create table m (id int, mood mood, moods mood[]); \
@@ -215,7 +215,7 @@ async fn postgres_loses_what_hangs_on_what_is_dropped() {
 }
 
 #[apply(both!)]
-async fn an_upgrade_on_start_loses_nothing_either(backend: Backend) {
+async fn an_upgrade_on_start_loses_no_data(backend: Backend) {
     let database = backend.empty().await;
     let revisions = vec![tables()[0].clone(), revision("0002", "drop table a;", "select 1;")];
     Server::holding(&database, &revisions).await.upgrade("0001").await.unwrap();
@@ -234,7 +234,7 @@ async fn an_upgrade_on_start_loses_nothing_either(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_table_that_was_put_elsewhere_first_loses_nothing(backend: Backend) {
+async fn a_table_that_is_renamed_first_is_not_lost(backend: Backend) {
     let database = backend.empty().await;
     let moved = "alter table a rename to old; create table a (m integer); \
                  insert into a select n from old; drop table old;";
@@ -262,7 +262,7 @@ async fn a_column_is_lost_once(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn rows_that_cannot_be_counted_are_none_where_there_are_none(backend: Backend) {
+async fn uncountable_rows_of_an_empty_table_are_no_loss(backend: Backend) {
     let database = backend.empty().await;
     let nested = "alter table a add column m integer; delete from a where m is null;";
     let revisions = [tables()[0].clone(), revision("0002", nested, "select 1;")];

@@ -1,5 +1,5 @@
 //! The schema service through its public API, on both databases.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![expect(clippy::unwrap_used, reason = "a failed test panics")]
 
 mod access;
 mod adopt;

@@ -21,7 +21,7 @@ async fn scraped(database: &TestDatabase) -> (Process, SocketAddr, SocketAddr) {
 }
 
 #[apply(both!)]
-async fn it_tells_where_the_schema_stands_and_what_was_done(backend: Backend) {
+async fn metrics_report_the_state_and_the_operations(backend: Backend) {
     let database = backend.empty().await;
     let (_process, calls, scrapes) = scraped(&database).await;
     let revisions = revisions();
@@ -50,15 +50,15 @@ async fn it_tells_where_the_schema_stands_and_what_was_done(backend: Backend) {
     assert_eq!(at_head.value("schema_dependents"), 0.0);
     assert_eq!(at_head.value("schema_drift{kind=\"missing\"}"), 0.0);
     for (code, count) in [("OK", 1.0), ("INVALID_ARGUMENT", 0.0), ("FAILED_PRECONDITION", 1.0)] {
-        let told = format!(
+        let labels = format!(
             "rpc_duration_seconds_count{{service=\"schema.v1.SchemaService\",method=\"Upgrade\",code=\"{code}\"}}"
         );
-        assert_eq!(at_head.get(&told).unwrap_or_default(), count, "{}", at_head.text);
+        assert_eq!(at_head.get(&labels).unwrap_or_default(), count, "{}", at_head.text);
     }
 }
 
 #[apply(both!)]
-async fn it_tells_who_depends_and_what_drifted(backend: Backend) {
+async fn metrics_report_dependents_and_drift(backend: Backend) {
     let database = backend.at_head().await;
     let (_process, calls, scrapes) = scraped(&database).await;
     // The bookkeeping's tables are made by the first operation.
@@ -75,16 +75,16 @@ async fn it_tells_who_depends_and_what_drifted(backend: Backend) {
     database.execute("alter table chats rename column name to title").await;
     client.verify(VerifyRequest {}).await.unwrap();
 
-    let told = eventually("the dependent is registered", async || {
-        let told = Scrape::of(scrapes).await;
-        (told.value("schema_dependents") == 1.0).then_some(told)
+    let scrape = eventually("the dependent is registered", async || {
+        let scrape = Scrape::of(scrapes).await;
+        (scrape.value("schema_dependents") == 1.0).then_some(scrape)
     })
     .await;
-    assert_eq!(told.value("schema_status{status=\"DRIFTED\"}"), 1.0);
-    assert!(told.value("schema_drift{kind=\"missing\"}") > 0.0);
-    assert!(told.value("schema_drift{kind=\"extra\"}") > 0.0);
+    assert_eq!(scrape.value("schema_status{status=\"DRIFTED\"}"), 1.0);
+    assert!(scrape.value("schema_drift{kind=\"missing\"}") > 0.0);
+    assert!(scrape.value("schema_drift{kind=\"extra\"}") > 0.0);
     let under_way = "rpc_under_way{service=\"schema.v1.SchemaService\",method=\"Watch\"}";
-    assert_eq!(told.value(under_way), 1.0);
+    assert_eq!(scrape.value(under_way), 1.0);
     drop(watch);
     eventually("the dependent is gone", async || {
         (Scrape::of(scrapes).await.value("schema_dependents") == 0.0).then_some(())
@@ -98,7 +98,7 @@ async fn it_tells_who_depends_and_what_drifted(backend: Backend) {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_read_is_told_and_nothing_old_beside_it() {
+async fn metrics_of_an_unreadable_database_are_not_stale() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("x.db");
     let url = format!("sqlite:{}", file.display());
@@ -106,9 +106,8 @@ async fn a_database_that_cannot_be_read_is_told_and_nothing_old_beside_it() {
     let mut process = Process::start(env!("CARGO_BIN_EXE_schema"), &["serve"], &env);
     let scrapes = process.address("schema-metrics").await;
     assert_eq!(Scrape::of(scrapes).await.value("schema_readable"), 1.0);
-    std::fs::write(&file, "this is no database, and long enough to be seen as none".repeat(99))
-        .unwrap();
-    let told = Scrape::of(scrapes).await;
-    assert_eq!(told.value("schema_readable"), 0.0, "{}", told.text);
-    assert_eq!(told.get("schema_at_head"), None);
+    std::fs::write(&file, "not a database, and long enough to be read as one".repeat(99)).unwrap();
+    let scrape = Scrape::of(scrapes).await;
+    assert_eq!(scrape.value("schema_readable"), 0.0, "{}", scrape.text);
+    assert_eq!(scrape.get("schema_at_head"), None);
 }

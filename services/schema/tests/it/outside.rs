@@ -4,7 +4,7 @@ use api::schema::v1::Status;
 use testing::{Backend, apply, both, info, reason};
 use tonic::Code;
 
-use crate::server::{Server, outside, revision, tables, told};
+use crate::server::{Server, event_lines, outside, revision, tables};
 
 const BROKEN: &str =
     "create table b (n integer);\ninsert into b values (1);\ninsert into d values (2);";
@@ -12,7 +12,7 @@ const MENDED: &str =
     "create table b (n integer);\ninsert into b values (1);\ninsert into b values (2);";
 
 #[apply(both!)]
-async fn it_goes_on_at_the_statement_that_failed(backend: Backend) {
+async fn a_retry_continues_at_the_statement_that_failed(backend: Backend) {
     let database = backend.empty().await;
     let with = |up| [tables()[0].clone(), outside("0002", up, "delete from b; drop table b;")];
     let server = Server::holding(&database, &with(BROKEN)).await;
@@ -29,7 +29,7 @@ async fn it_goes_on_at_the_statement_that_failed(backend: Backend) {
         (Code::FailedPrecondition, "REVISION_HALF_DONE")
     );
 
-    // What is committed cannot be told otherwise.
+    // The statements that are committed cannot change their text.
     let changed =
         "create table b (n bigint);\ninsert into b values (1);\ninsert into b values (2);";
     let refusal =
@@ -38,7 +38,7 @@ async fn it_goes_on_at_the_statement_that_failed(backend: Backend) {
 
     let server = Server::holding(&database, &with(MENDED)).await;
     let events = server.upgrade("head").await.unwrap();
-    assert!(told(&events).contains(&"STEP_PROGRESS 0002".into()));
+    assert!(event_lines(&events).contains(&"STEP_PROGRESS 0002".into()));
     assert_eq!(database.column("select sum(n) from b").await, [Some("3".into())]);
     assert!(server.current().await.at_head);
     server.downgrade("-1").await.unwrap();
@@ -46,7 +46,7 @@ async fn it_goes_on_at_the_statement_that_failed(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_no_transaction_can_hold_runs(backend: Backend) {
+async fn statements_that_no_transaction_can_hold_run(backend: Backend) {
     let database = backend.empty().await;
     let (up, down) = match backend {
         Backend::Postgres => {

@@ -29,7 +29,7 @@ fn revisions(plan: &PlanResponse) -> Vec<&str> {
 }
 
 #[apply(both!)]
-async fn it_shows_what_an_upgrade_of_an_empty_database_would_run(backend: Backend) {
+async fn a_plan_shows_the_upgrade_of_an_empty_database(backend: Backend) {
     let database = backend.empty().await;
     let server = Server::start(&database).await;
     let all = server.client().plan(PlanRequest::default()).await.unwrap().into_inner();
@@ -39,7 +39,7 @@ async fn it_shows_what_an_upgrade_of_an_empty_database_would_run(backend: Backen
     assert_eq!(step.description, "add last message at to chats");
     assert!(step.sql.contains("alter table chats add column last_message_at"), "{}", step.sql);
     assert!(step.transactional);
-    // Nobody waits for a table that is not there yet.
+    // No statement waits for a table that does not exist yet.
     assert!(!step.findings.iter().any(|finding| finding.rule.ends_with("-lock")), "{step:?}");
     assert_eq!(revisions(&plan(&server, "0002").await.unwrap()), ["0001", "0002"]);
     assert_eq!(revisions(&plan(&server, "base").await.unwrap()), [""; 0]);
@@ -53,7 +53,7 @@ async fn it_shows_what_an_upgrade_of_an_empty_database_would_run(backend: Backen
 }
 
 #[apply(both!)]
-async fn targets_are_refused_as_the_operation_would(backend: Backend) {
+async fn a_plan_refuses_the_targets_that_the_operation_refuses(backend: Backend) {
     let database = backend.at("0002").await;
     let server = Server::start(&database).await;
     for (target, code, why) in [
@@ -120,7 +120,7 @@ const CHATS: &str = "insert into chats (id, jid, last_message_at) values \
     ('1', 'a', '2026-01-01 00:00:00'), ('2', 'b', '2026-01-01 00:00:00'), ('3', 'c', null)";
 
 #[apply(both!)]
-async fn what_would_be_lost_comes_first_and_counted(backend: Backend) {
+async fn losses_come_first_with_their_counts(backend: Backend) {
     let database = backend.at("0002").await;
     database.execute(CHATS).await;
     let server = Server::start(&database).await;
@@ -144,7 +144,7 @@ async fn what_would_be_lost_comes_first_and_counted(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_digest_names_what_would_run_and_be_lost(backend: Backend) {
+async fn a_digest_depends_on_steps_and_losses(backend: Backend) {
     let database = backend.at("0002").await;
     database.execute(CHATS).await;
     let server = Server::start(&database).await;
@@ -168,7 +168,7 @@ async fn a_digest_names_what_would_run_and_be_lost(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn another_text_is_another_plan(backend: Backend) {
+async fn another_text_has_another_digest(backend: Backend) {
     let database = backend.empty().await;
     let digest = async |up| {
         let server = Server::holding(&database, &[revision("0001", up, "drop table a;")]).await;
@@ -180,7 +180,7 @@ async fn another_text_is_another_plan(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_step_that_is_half_done_is_planned_from_there(backend: Backend) {
+async fn a_half_applied_step_is_planned_from_its_checkpoint(backend: Backend) {
     let database = backend.empty().await;
     let second = "alter table a rename to b;\ninsert into b values (1);\ndrop table nowhere;";
     let server =
@@ -211,7 +211,7 @@ async fn found(database: &TestDatabase, before: &str, up: &'static str) -> Vec<S
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_says_who_waits_and_for_how_much() {
+async fn postgresql_plans_report_locks_and_sizes() {
     let database = Backend::Postgres.empty().await;
     let tables = "create table a (id int primary key, name varchar(20), n int); \
         create table parent (id int primary key); \
@@ -252,7 +252,7 @@ async fn postgres_says_who_waits_and_for_how_much() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sqlite_says_what_is_rewritten() {
+async fn sqlite_plans_report_rewrites() {
     let database = Backend::Sqlite.empty().await;
     let tables = "create table A (id integer primary key, name text, old text); \
         create index ix_name on a (name); create index ix_id on a (id); \

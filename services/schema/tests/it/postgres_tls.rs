@@ -24,7 +24,7 @@ async fn secured(database: &TestDatabase) -> bool {
 }
 
 #[tokio::test]
-async fn a_server_is_trusted_as_far_as_its_url_says() {
+async fn a_server_is_verified_as_its_sslmode_demands() {
     let (authority, other) = (Authority::new(), Authority::new());
     let mut server = SecurePostgres::start(&authority).await;
     assert!(secured(&server.database(&authority)).await);
@@ -65,7 +65,7 @@ async fn a_server_is_trusted_as_far_as_its_url_says() {
 
 /// The default, which URLs have that were written before there was a choice.
 #[tokio::test]
-async fn plaintext_is_taken_where_tls_is_only_preferred() {
+async fn plaintext_is_the_fallback_of_sslmode_prefer() {
     let authority = Authority::new();
     let server = SecurePostgres::start(&authority).await;
     server.database(&authority).execute("create role plain login").await;
@@ -75,7 +75,7 @@ async fn plaintext_is_taken_where_tls_is_only_preferred() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown() {
+async fn a_client_certificate_is_presented() {
     let authority = Authority::new();
     let server = SecurePostgres::start(&authority).await;
     server.database(&authority).execute("create role proven login").await;
@@ -86,8 +86,8 @@ async fn a_client_certificate_is_shown() {
         let (cert, key) = (identity.cert.display(), identity.key.display());
         server.url("proven@localhost", &format!("{trusted}&sslcert={cert}&sslkey={key}"))
     };
-    let nobody = said(&server.url("proven@localhost", &trusted)).await;
-    assert!(nobody.contains("requires a valid client certificate"), "{nobody}");
+    let anonymous = said(&server.url("proven@localhost", &trusted)).await;
+    assert!(anonymous.contains("requires a valid client certificate"), "{anonymous}");
     assert_eq!(said(&with(&authority, "proven")).await, "");
     let another = said(&with(&authority, "another")).await;
     assert!(another.contains("authentication failed for user"), "{another}");
@@ -101,7 +101,7 @@ async fn what_is_of_no_use_is_refused_before_anything_listens() {
     let binary = env!("CARGO_BIN_EXE_schema");
     let mut process = Process::start(binary, &["serve"], &[("DATABASE_URL", url)]);
     assert_eq!(process.ended().await.code(), Some(2));
-    let said = testing::eventually("it is told", async || {
+    let said = testing::eventually("the refusal is logged", async || {
         let said = process.output().join("\n");
         said.contains("nowhere.pem: No such file").then_some(said)
     })

@@ -7,7 +7,7 @@ use tonic::Code;
 use crate::server::{Server, revision, tables};
 
 #[apply(both!)]
-async fn it_takes_todays_text_as_the_applied_one(backend: Backend) {
+async fn repair_accepts_the_held_text(backend: Backend) {
     let database = backend.empty().await;
     Server::holding(&database, &tables()).await.upgrade("head").await.unwrap();
     let mut changed = tables();

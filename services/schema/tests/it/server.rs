@@ -110,8 +110,8 @@ pub fn tables() -> Vec<Revision> {
     ]
 }
 
-/// What the events tell, in words: `STEP_FINISHED 0001`.
-pub fn told(events: &[Event]) -> Vec<String> {
+/// One line for each event: `STEP_FINISHED 0001`.
+pub fn event_lines(events: &[Event]) -> Vec<String> {
     let kind = |event: &Event| event.kind().as_str_name().trim_start_matches("KIND_").to_owned();
     events
         .iter()

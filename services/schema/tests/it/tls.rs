@@ -1,4 +1,4 @@
-//! TLS at the schema service: who is let in, what those are told who are not, and certificates
+//! TLS of the schema service: which clients connect, how others are refused, and certificates
 //! that are replaced while it runs. One database is enough: nothing of this reaches one.
 
 use std::{fs, net::SocketAddr, path::Path, process::Output};
@@ -87,7 +87,7 @@ fn bottom(status: &Status) -> String {
 }
 
 #[tokio::test]
-async fn who_trusts_its_authority_calls_it_and_nobody_else() {
+async fn only_clients_that_trust_the_authority_connect() {
     let secure = Secure::start().await;
     secure.current(secure.authority.trusted()).await.unwrap();
     let stranger = secure.current(Authority::new().trusted()).await.unwrap_err();
@@ -104,7 +104,7 @@ async fn who_trusts_its_authority_calls_it_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_command_says_what_is_wrong_in_words() {
+async fn a_command_explains_a_tls_failure() {
     let secure = Secure::start().await;
     let ca = text(&secure.authority.ca());
     let (status, said) = secure.schema(&["current"], &[("SCHEMA_TLS_CA", &ca)]).await;
@@ -128,7 +128,7 @@ async fn a_command_says_what_is_wrong_in_words() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_ended_is_told_apart() {
+async fn an_expired_certificate_is_named_as_such() {
     let secure = Secure::start().await;
     let expired = secure.authority.expired(&["localhost"]);
     secure.identity.replace(&expired);
@@ -141,15 +141,15 @@ async fn a_certificate_that_ended_is_told_apart() {
 }
 
 #[tokio::test]
-async fn callers_must_show_a_certificate_of_its_authority() {
+async fn callers_must_present_a_certificate_of_the_authority() {
     let secure = Secure::mutual(&[]).await;
     let known = secure.authority.client("operator").trusting(&secure.authority);
     secure.current(known).await.unwrap();
 
     // From this very machine a call without one is heard, and is refused.
-    let nobody = secure.current(secure.authority.trusted()).await.unwrap_err();
-    assert_eq!(nobody.code(), Code::Unauthenticated);
-    assert_eq!(reason(&nobody), "CLIENT_CERTIFICATE_REQUIRED");
+    let anonymous = secure.current(secure.authority.trusted()).await.unwrap_err();
+    assert_eq!(anonymous.code(), Code::Unauthenticated);
+    assert_eq!(reason(&anonymous), "CLIENT_CERTIFICATE_REQUIRED");
 
     let other = Authority::new();
     let stranger = other.client("operator").trusting(&secure.authority);
@@ -162,7 +162,7 @@ async fn callers_must_show_a_certificate_of_its_authority() {
 }
 
 #[tokio::test]
-async fn callers_may_show_a_certificate_where_that_is_said() {
+async fn client_certificates_can_be_optional() {
     let secure = Secure::mutual(&[("SCHEMA_TLS_CLIENT_AUTH", "optional")]).await;
     secure.current(secure.authority.trusted()).await.unwrap();
     let known = secure.authority.client("operator").trusting(&secure.authority);
@@ -193,7 +193,7 @@ async fn health_needs_no_certificate_of_its_own() {
 }
 
 #[tokio::test]
-async fn scrapes_are_of_tls_too() {
+async fn metrics_are_served_over_tls() {
     let mut secure = Secure::start().await;
     let metrics = secure.process.address("schema-metrics").await;
     let scrape = Scrape::secure(metrics, secure.authority.trusted()).await.unwrap();
@@ -208,7 +208,7 @@ async fn scrapes_are_of_tls_too() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_taken_and_what_goes_on_goes_on() {
+async fn a_replaced_certificate_is_reloaded_under_open_streams() {
     let secure = Secure::start().await;
     let old = secure.authority.trusted();
     let mut client = SchemaServiceClient::new(secure_channel(secure.address, old.clone()));
@@ -235,10 +235,10 @@ async fn a_new_certificate_is_taken_and_what_goes_on_goes_on() {
 }
 
 #[tokio::test]
-async fn a_broken_certificate_is_not_taken() {
+async fn a_broken_certificate_is_not_reloaded() {
     let secure = Secure::start().await;
     fs::write(&secure.identity.cert, "no certificate").unwrap();
-    eventually("it is told", async || {
+    eventually("it is logged", async || {
         let lines = secure.process.output();
         lines.iter().any(|line| line.contains("keeping the current one")).then_some(())
     })
@@ -271,7 +271,7 @@ async fn what_is_of_no_use_is_refused_before_anything_listens() {
         arguments.extend([changed.0, changed.1]);
         let mut process = Process::start(SCHEMA, &arguments, &[]);
         assert!(!process.ended().await.success());
-        let said = eventually("it is told", async || {
+        let said = eventually("it is logged", async || {
             let said = process.output().join("\n");
             said.contains(wrong).then_some(said)
         })
@@ -280,9 +280,9 @@ async fn what_is_of_no_use_is_refused_before_anything_listens() {
     }
 }
 
-/// A handshake that nobody goes on with, or that is none, holds up no other.
+/// A handshake that is never finished, or never begun, does not delay others.
 #[tokio::test]
-async fn a_crowd_that_says_nothing_is_passed_by() {
+async fn silent_connections_do_not_block_others() {
     let secure = Secure::start().await;
     let mut silent = Vec::new();
     for _ in 0..600 {

@@ -4,15 +4,15 @@ use api::schema::v1::{ListOperationsRequest, Status, UpgradeRequest, operation::
 use testing::{Backend, apply, both, eventually, info, reason};
 use tonic::Code;
 
-use crate::server::{Server, revision, tables, told};
+use crate::server::{Server, event_lines, revision, tables};
 
 #[apply(both!)]
-async fn it_streams_its_steps_and_ends_at_its_target(backend: Backend) {
+async fn an_upgrade_streams_its_steps_and_ends_at_its_target(backend: Backend) {
     let database = backend.empty().await;
     let server = Server::holding(&database, &tables()).await;
     let events = server.upgrade("0002").await.unwrap();
     assert_eq!(
-        told(&events),
+        event_lines(&events),
         [
             "STARTED",
             "STEP_STARTED 0001",
@@ -26,13 +26,13 @@ async fn it_streams_its_steps_and_ends_at_its_target(backend: Backend) {
     assert_eq!(events[4].fraction, 1.0);
     let state = events[5].state.clone().unwrap();
     assert_eq!((state.revision.as_str(), state.status(), state.epoch), ("0002", Status::Behind, 2));
-    assert_eq!(told(&server.upgrade("+1").await.unwrap()).last().unwrap(), "FINISHED");
-    assert_eq!(told(&server.upgrade("head").await.unwrap()), ["FINISHED"]);
+    assert_eq!(event_lines(&server.upgrade("+1").await.unwrap()).last().unwrap(), "FINISHED");
+    assert_eq!(event_lines(&server.upgrade("head").await.unwrap()), ["FINISHED"]);
     database.execute("select n from a; select n from b; select n from c").await;
 }
 
 #[apply(both!)]
-async fn targets_that_lead_nowhere_are_refused(backend: Backend) {
+async fn invalid_targets_are_refused(backend: Backend) {
     let database = backend.empty().await;
     let server = Server::holding(&database, &tables()).await;
     server.upgrade("0002").await.unwrap();
@@ -55,7 +55,7 @@ async fn targets_that_lead_nowhere_are_refused(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn a_step_that_fails_leaves_nothing_of_itself(backend: Backend) {
+async fn a_step_that_fails_is_rolled_back(backend: Backend) {
     let database = backend.empty().await;
     let broken = [
         tables()[0].clone(),
@@ -106,7 +106,7 @@ async fn a_step_that_fails_leaves_nothing_of_itself(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn the_caller_may_hang_up(backend: Backend) {
+async fn an_operation_outlives_its_caller(backend: Backend) {
     let database = backend.empty().await;
     let server = Server::holding(&database, &tables()).await;
     let mut events = server.client().upgrade(UpgradeRequest::default()).await.unwrap().into_inner();
@@ -116,7 +116,7 @@ async fn the_caller_may_hang_up(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_the_caller_believes_is_checked(backend: Backend) {
+async fn the_expected_current_revision_is_checked(backend: Backend) {
     let database = backend.empty().await;
     let server = Server::holding(&database, &tables()).await;
     let believing = |expected: &str| UpgradeRequest {
@@ -132,7 +132,7 @@ async fn what_the_caller_believes_is_checked(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn on_start_it_upgrades_before_the_first_answer(backend: Backend) {
+async fn an_upgrade_on_start_precedes_the_first_response(backend: Backend) {
     let database = backend.empty().await;
     let config = |revisions| schema::Config {
         step_grace: schema::STEP_GRACE,
@@ -161,10 +161,10 @@ async fn on_start_it_upgrades_before_the_first_answer(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_a_dead_server_left_running_reads_as_interrupted(backend: Backend) {
+async fn an_operation_of_a_killed_server_is_interrupted(backend: Backend) {
     let database = backend.empty().await;
     Server::holding(&database, &tables()).await.upgrade("0001").await.unwrap();
-    // As a server leaves it that is killed: the lock is free, and nobody wrote the end.
+    // As a killed server leaves it: the lock is free, and no end is recorded.
     let died = "update schemagate_operations set outcome = 'running', finished_at = null";
     database.execute(died).await;
     let server = Server::holding(&database, &tables()).await;

@@ -1,4 +1,4 @@
-//! Verify, and the last look that Current carries.
+//! Verify, and the drift that Current reports.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn verify(server: &Server) -> Drift {
 }
 
 #[apply(both!)]
-async fn a_column_that_was_dropped_by_hand_is_seen_and_closes(backend: Backend) {
+async fn a_dropped_column_is_drift_and_not_at_head(backend: Backend) {
     let database = backend.at_head().await;
     let server = Server::start(&database).await;
     assert_eq!(server.current().await.status(), Status::AtHead);
@@ -34,8 +34,8 @@ async fn a_column_that_was_dropped_by_hand_is_seen_and_closes(backend: Backend) 
     assert_eq!((state.status(), state.at_head), (Status::Drifted, false));
     assert_eq!(state.drift.as_ref(), Some(&drift));
     assert!(state.message.contains("chats.last_message_at is missing"), "{}", state.message);
-    let told = watch.message().await.unwrap().unwrap().state.unwrap();
-    assert_eq!(told.status(), Status::Drifted);
+    let pushed = watch.message().await.unwrap().unwrap().state.unwrap();
+    assert_eq!(pushed.status(), Status::Drifted);
 
     database.execute("alter table chats add column last_message_at text").await;
     let missing = verify(&server).await.missing;
@@ -48,7 +48,7 @@ async fn a_column_that_was_dropped_by_hand_is_seen_and_closes(backend: Backend) 
 }
 
 #[apply(both!)]
-async fn a_server_that_starts_sees_it_at_once(backend: Backend) {
+async fn a_starting_server_reports_drift(backend: Backend) {
     let database = backend.at_head().await;
     database.execute(DROP_COLUMN).await;
     let state = Server::start(&database).await.current().await;
@@ -64,7 +64,7 @@ async fn a_server_that_starts_sees_it_at_once(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_is_degraded_or_extra_closes_nothing(backend: Backend) {
+async fn degraded_and_extra_differences_keep_the_schema_at_head(backend: Backend) {
     let database = backend.at_head().await;
     database
         .execute(
@@ -82,7 +82,7 @@ async fn what_is_degraded_or_extra_closes_nothing(backend: Backend) {
 }
 
 #[tokio::test]
-async fn a_look_that_would_wait_for_a_lock_is_not_waited_for() {
+async fn a_catalog_check_does_not_wait_for_locks() {
     let database = Backend::Postgres.at_head().await;
     database.execute("create view names as select name from chats").await;
     let server = Server::start(&database).await;
@@ -98,7 +98,7 @@ async fn a_look_that_would_wait_for_a_lock_is_not_waited_for() {
 }
 
 #[apply(both!)]
-async fn every_revision_is_held_to_its_own_promise(backend: Backend) {
+async fn each_revision_is_compared_with_its_own_catalog(backend: Backend) {
     let database = backend.empty().await;
     let server = Server::start(&database).await;
     assert_eq!(Drift { checked_at: None, ..verify(&server).await }, Drift::default());
@@ -110,7 +110,7 @@ async fn every_revision_is_held_to_its_own_promise(backend: Backend) {
 }
 
 #[apply(both!)]
-async fn what_nobody_described_cannot_be_verified(backend: Backend) {
+async fn a_revision_without_a_catalog_cannot_be_verified(backend: Backend) {
     let database = backend.empty().await;
     let server = Server::holding(&database, &tables()).await;
     server.upgrade("head").await.unwrap();
@@ -121,7 +121,7 @@ async fn what_nobody_described_cannot_be_verified(backend: Backend) {
 }
 
 #[tokio::test]
-async fn a_table_that_somebody_locks_is_named_as_what_it_is() {
+async fn a_locked_table_is_reported_as_a_lock() {
     let database = Backend::Postgres.at_head().await;
     let server = Server::start(&database).await;
     let view = "create view v as select id from chats";

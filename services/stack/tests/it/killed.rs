@@ -9,8 +9,8 @@ use testing::{Backend, TestDatabase, apply, both, channel, eventually, upgrade};
 use tokio::sync::watch;
 
 use crate::{
-    endless::{add_endless_trigger, drop_endless_trigger},
     services::schema,
+    slow_steps::{add_endless_trigger, add_slow_trigger, drop_trigger},
 };
 
 const KILLS: u32 = 20;
@@ -38,7 +38,7 @@ async fn a_kill_inside_the_step_leaves_nothing_of_it(backend: Backend) {
         let moment = Moment::AfterStepStarted(Duration::from_millis(2) * number);
         assert!(kill_in_upgrade(&database, moment).await, "the step had not started");
         assert_eq!(left_by(backend, &database).await, Left::Nothing);
-        drop_endless_trigger(backend, &database).await;
+        drop_trigger(backend, &database).await;
         upgrade_to_head(&database).await;
     };
     stream::iter(0..KILLS).for_each_concurrent(CONCURRENCY, kill).await;
@@ -51,6 +51,7 @@ async fn a_kill_at_any_moment_leaves_all_of_the_step_or_nothing(backend: Backend
     while kills < KILLS || inside < MIN_INSIDE {
         assert!(kills < MAX_KILLS, "only {inside} of {kills} kills fell inside the step");
         let database = backend.empty().await;
+        add_slow_trigger(backend, &database).await;
         // From the call to past its end, and from the step's start on.
         let part = f64::from(kills % KILLS) / f64::from(KILLS);
         let moment = match kills % 2 {
@@ -151,6 +152,7 @@ async fn left_by(backend: Backend, database: &TestDatabase) -> Left {
 /// How long an upgrade to 0001 takes that is not killed.
 async fn duration_of_upgrade(backend: Backend) -> Duration {
     let database = backend.empty().await;
+    add_slow_trigger(backend, &database).await;
     let mut service = schema(&database);
     let address = service.address("schema").await;
     let called = Instant::now();

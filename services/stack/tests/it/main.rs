@@ -3,7 +3,7 @@
 
 mod compatibility;
 mod dependents;
-mod endless;
+
 #[path = "../../benches/figures/figures.rs"]
 #[expect(dead_code, reason = "the benchmarks use the rest")]
 mod figures;
@@ -19,6 +19,7 @@ mod privileges;
 mod racing;
 mod rolling;
 mod services;
+mod slow_steps;
 #[path = "../soak/soak.rs"]
 mod soak;
 mod soaked;

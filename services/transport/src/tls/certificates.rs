@@ -51,8 +51,8 @@ pub(crate) struct Certificates {
     pub(crate) rpc: Arc<ServerConfig>,
     /// For rpcs from this machine, which may come without a certificate: health checks have none.
     pub(crate) local: Arc<ServerConfig>,
-    /// For scrapes, which may come over HTTP/1.
-    pub(crate) metrics: Arc<ServerConfig>,
+    /// For scrapes and other requests that may come over HTTP/1.
+    pub(crate) http: Arc<ServerConfig>,
     certificate: Certificate,
     pub(super) stamps: Vec<FileStamp>,
 }
@@ -78,7 +78,7 @@ impl Certificates {
         Ok(Self {
             rpc: config(verifier(is_optional)?, &[b"h2"])?,
             local: config(verifier(true)?, &[b"h2"])?,
-            metrics: config(verifier(is_optional)?, &[b"h2", b"http/1.1"])?,
+            http: config(verifier(is_optional)?, &[b"h2", b"http/1.1"])?,
             certificate,
             stamps,
         })

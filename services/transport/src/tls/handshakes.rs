@@ -25,7 +25,8 @@ const HANDSHAKE_RECORD: u8 = 22;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Purpose {
     Rpc,
-    Metrics,
+    /// Any request of HTTP/1.1 or HTTP/2.
+    Http,
 }
 
 /// The connections of a listener after their handshakes, without end.
@@ -76,7 +77,7 @@ impl Handshakes {
         let config = match self.purpose {
             Purpose::Rpc if is_from_this_machine(&stream) => &certificates.local,
             Purpose::Rpc => &certificates.rpc,
-            Purpose::Metrics => &certificates.metrics,
+            Purpose::Http => &certificates.http,
         };
         let handshake = handshake(stream, Arc::clone(config));
         let limited = async { timeout(HANDSHAKE_TIMEOUT, handshake).await.unwrap_or_default() };

@@ -12,7 +12,7 @@ async fn certs(dir: &Path, more: &str) -> Ran {
 }
 
 #[tokio::test]
-async fn what_it_makes_serves_and_calls() {
+async fn created_certificates_serve_and_call() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("new");
     let ran = certs(&dir, "--client operator --client chat").await;
@@ -71,7 +71,7 @@ async fn nothing_is_overwritten() {
 }
 
 #[tokio::test]
-async fn names_are_added_and_strange_ones_refused() {
+async fn host_names_are_added_and_invalid_names_refused() {
     let root = tempfile::tempdir().unwrap();
     let ran = certs(&root.path().join("a"), "--host chat.example.com --json").await;
     assert_eq!(ran.status, 0, "{ran:?}");

@@ -10,7 +10,7 @@ async fn new(name: &str, migrations: &Path) -> Ran {
 }
 
 #[tokio::test]
-async fn the_next_migration_is_made_for_both_databases_to_be_filled_in() {
+async fn the_next_revision_is_created_for_both_databases() {
     let root = tempfile::tempdir().unwrap();
     for folder in ["postgres/0003_a", "sqlite/0003_a"] {
         fs::create_dir_all(root.path().join(folder)).unwrap();
@@ -33,7 +33,7 @@ async fn the_next_migration_is_made_for_both_databases_to_be_filled_in() {
 }
 
 #[tokio::test]
-async fn a_name_that_breaks_the_rules_makes_nothing() {
+async fn an_invalid_name_creates_nothing() {
     let root = tempfile::tempdir().unwrap();
     let ran = new("Add-Reactions", root.path()).await;
     assert_eq!(ran.status, 1);

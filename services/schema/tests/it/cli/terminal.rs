@@ -13,7 +13,7 @@ use rustix::{
 };
 use testing::{Backend, apply, both};
 
-use super::{Desk, timeless};
+use super::{CliFixture, timeless};
 
 /// A pseudo terminal: what a process writes to it, and its end for that process.
 fn terminal() -> (File, OwnedFd) {
@@ -29,15 +29,15 @@ fn terminal() -> (File, OwnedFd) {
 
 #[apply(both!)]
 async fn a_terminal_gets_a_bar_and_a_file_gets_lines(backend: Backend) {
-    let desk = Desk::of(backend).await;
+    let cli = CliFixture::of(backend).await;
     let (mut ours, theirs) = terminal();
-    let mut command = desk.command("upgrade");
+    let mut command = cli.command("upgrade");
     command.env("TERM", "xterm").stdout(Stdio::piped()).stderr(theirs);
     let output = command.spawn().unwrap().wait_with_output().await.unwrap();
     // It holds the other end of the terminal.
     drop(command);
     let mut drawn = Vec::new();
-    // Linux ends a terminal that nobody writes to any more with EIO.
+    // Reading a terminal whose other end is closed fails with EIO on Linux.
     let _ = ours.read_to_end(&mut drawn);
     let drawn = String::from_utf8(drawn).unwrap();
     assert!(drawn.contains("░"), "{drawn:?}");
@@ -46,7 +46,7 @@ async fn a_terminal_gets_a_bar_and_a_file_gets_lines(backend: Backend) {
     assert_eq!(timeless(&printed).len(), 4);
     assert!(!printed.contains('\u{1b}'), "{printed:?}");
 
-    let plain = desk.run("downgrade base").await;
+    let plain = cli.run("downgrade base").await;
     assert_eq!(plain.stderr, "");
     assert_eq!(timeless(&plain.stdout).last().map(String::as_str), Some("base"));
 }

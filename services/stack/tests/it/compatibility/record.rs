@@ -18,8 +18,8 @@ use super::{
     rights::{self, CALLERS},
 };
 use crate::{
-    endless::{add_endless_trigger, drop_endless_trigger},
     migrations::Migrations,
+    slow_steps::{add_endless_trigger, drop_trigger},
 };
 
 /// Commands whose output with `--json` is recorded, and the names of their fixtures.
@@ -61,7 +61,7 @@ async fn half_way(backend: Backend) {
     database.execute(ROWS_AT_0003).await;
     write_commands(backend, "half_way", &schema).await;
     kill_in_next_step(backend, &database, schema).await;
-    drop_endless_trigger(backend, &database).await;
+    drop_trigger(backend, &database).await;
     dump(backend, &database, "half_way").await;
 }
 
@@ -86,7 +86,7 @@ async fn head(backend: Backend) {
     let schema = Build::Old.schema(&database).await;
     upgrade(schema.address, "0001").await.unwrap();
     kill_in_next_step(backend, &database, schema).await;
-    drop_endless_trigger(backend, &database).await;
+    drop_trigger(backend, &database).await;
 
     let broken = Migrations::built_in(backend)
         .with_statement("0003_index_chats_for_listing", "insert into nowhere values (1)");

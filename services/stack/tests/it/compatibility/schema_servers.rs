@@ -12,8 +12,8 @@ use super::{
     record::{AUTOCOMMIT, topics},
 };
 use crate::{
-    endless::{add_endless_trigger, drop_endless_trigger},
     migrations::Migrations,
+    slow_steps::{add_endless_trigger, drop_trigger},
 };
 
 /// Both servers report the same state, history and log, and no drift.
@@ -101,7 +101,7 @@ async fn one_operation_runs_at_a_time_and_either_takes_over(backend: Backend) {
         assert_eq!(reason(&refused), "OPERATION_RUNNING", "{holder:?} holds the lock");
 
         holding.process.kill().await;
-        drop_endless_trigger(backend, &database).await;
+        drop_trigger(backend, &database).await;
         upgrade(other.address, "head").await.unwrap();
         let log = holder.other().run_json(&other, "schema", &["log"]).await;
         let outcomes: Vec<&str> = log.iter().map(|row| row["outcome"].as_str().unwrap()).collect();

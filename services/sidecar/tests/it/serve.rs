@@ -1,0 +1,93 @@
+//! `gate serve`: probes, proofs, registration, shutdown.
+
+use serde_json::json;
+use testing::{Backend, Scrape, apply, both, eventually, health};
+use tonic_health::pb::health_check_response::ServingStatus;
+
+use crate::{
+    http::{client, get, request, send},
+    world::{World, until_ok, until_refused},
+};
+
+#[apply(both!)]
+async fn probes_follow_the_schema(backend: Backend) {
+    let world = World::empty(backend).await;
+    let (_gate, address) = world.serve(&[]).await;
+    let refused = until_refused(address, "/readyz", "SCHEMA_NOT_AT_HEAD").await;
+    assert_eq!(refused.headers["retry-after"], "1");
+    assert_eq!(refused.headers["content-type"], "application/problem+json");
+    let problem = refused.json();
+    assert_eq!((&problem["status"], &problem["domain"]), (&json!(503), &json!("schemagate")));
+    assert_eq!(problem["metadata"]["required"], "0002");
+    assert!(problem["detail"].as_str().unwrap().contains("schema upgrade"), "{problem}");
+    assert_eq!(get(address, "/livez").await.status, 200);
+    assert_eq!(health(address, "").await.unwrap(), ServingStatus::NotServing);
+    assert_eq!(Scrape::of(address).await.value("gate_open"), 0.0);
+
+    world.upgrade("").await;
+    let ready = until_ok(address, "/readyz").await;
+    let proofs = json!({"schema": "holds", "database": "not proven", "models": "not proven"});
+    assert_eq!(ready.json()["proofs"], proofs);
+    eventually("health follows", async || {
+        (health(address, "reports").await.ok()? == ServingStatus::Serving).then_some(())
+    })
+    .await;
+    assert_eq!(Scrape::of(address).await.value("gate_open"), 1.0);
+    let [dependent] = &world.dependents().await[..] else { panic!("one dependent") };
+    assert_eq!((&*dependent.service, &*dependent.requires), ("reports", "0002"));
+}
+
+#[apply(both!)]
+async fn the_database_is_proven_where_its_url_is_given(backend: Backend) {
+    let world = World::at_head(backend).await;
+    let (_gate, address) = world.serve(&["--database-url", world.database.url()]).await;
+    let ready = until_ok(address, "/readyz").await;
+    assert_eq!(ready.json()["proofs"]["database"], "holds");
+
+    let other = backend.at_head().await;
+    let (_gate, address) = world.serve(&["--database-url", other.url()]).await;
+    let refused = until_refused(address, "/readyz", "SCHEMA_OTHER_DATABASE").await;
+    assert_eq!(refused.json()["proofs"]["database"], "fails");
+}
+
+#[apply(both!)]
+async fn a_shutdown_is_seen_by_a_probe_before_it_goes_on(backend: Backend) {
+    let world = World::at_head(backend).await;
+    let (mut gate, address) = world.serve(&["--notice", "20s"]).await;
+    until_ok(address, "/readyz").await;
+    gate.send_sigterm();
+    // The notice would last longer than this test may.
+    until_refused(address, "/readyz", "SHUTTING_DOWN").await;
+    assert!(gate.ended().await.success());
+    assert!(world.dependents().await.is_empty(), "it has deregistered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistyped_probe_is_not_ready() {
+    let world = World::at_head(Backend::Sqlite).await;
+    let (_gate, address) = world.serve(&[]).await;
+    until_ok(address, "/readyz").await;
+    assert_eq!(get(address, "/ready").await.status, 404);
+    let post = request(address, "POST", "/readyz").body(Default::default()).unwrap();
+    assert_eq!(send(&client(false), post).await.status, 405);
+    let over_http2 = request(address, "GET", "/readyz").body(Default::default()).unwrap();
+    assert_eq!(send(&client(true), over_http2).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_flag_is_named() {
+    let world = World::empty(Backend::Sqlite).await;
+    for (flags, error) in [
+        (&["--built-with", "0001"][..], "--built-with 0001 is older than --requires 0002"),
+        (&["--mode", "none"], "--mode"),
+        (&["--schema-tls-ca", "/nowhere"], "/nowhere"),
+        (&["--database-url", "mysql://x"], "--database-url"),
+    ] {
+        let mut gate = world.gate("serve", flags, &[]);
+        assert!(!gate.ended().await.success());
+        eventually(error, async || {
+            gate.output().iter().any(|line| line.contains(error)).then_some(())
+        })
+        .await;
+    }
+}
