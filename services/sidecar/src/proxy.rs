@@ -9,6 +9,7 @@ mod upstream;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use gate::Gate;
+use parking_lot::Mutex;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use transport::{ListenerTls, serve_http};
@@ -57,6 +58,7 @@ pub async fn proxy(
         upstream: UpstreamClient::new(config.upstream, config.protocol),
         free_slots: Arc::clone(&free_slots),
         limit,
+        last_warning: Mutex::default(),
     };
     let shutdown = async {
         stopping.cancelled().await;

@@ -85,7 +85,7 @@ fn advice(failure: &Failure) -> Option<String> {
                     "run \"chat list\" to list the chats, \"chat create JID\" to create one".into(),
                 );
             }
-            cli::advice("chat", &info.reason, &info.metadata)
+            cli::advice("chat", "", &info.reason, &info.metadata)
         }
         Failure::Local(_) | Failure::Output(_) => None,
     }

@@ -58,6 +58,22 @@ async fn calls_are_served_until_a_prober_has_read_not_serving() {
 }
 
 #[tokio::test]
+async fn a_probe_of_another_protocol_ends_the_wait_too() {
+    let (_fake, _schema, gated) = open_gate().await;
+    let gate = &gated.gate;
+    gate.probe().await.expect("open");
+    gate.admit().await.expect("open");
+
+    let ending = shut_down(&gated, UNREACHED_NOTICE).await;
+    gated.wait_for_health(SERVICE_NAME, false).await;
+    gate.admit().await.expect("still served");
+    assert_eq!(reason(&gate.probe().await.unwrap_err()), "SHUTTING_DOWN");
+    tokio::time::timeout(WAIT_LIMIT, ending).await.expect("a probe has failed").unwrap();
+    assert_eq!(reason(&gate.admit().await.unwrap_err()), "SHUTTING_DOWN");
+    assert_eq!(reason(&gate.refusal().unwrap()), "SHUTTING_DOWN");
+}
+
+#[tokio::test]
 async fn calls_are_served_until_as_many_probes_have_failed_as_configured() {
     let fake = FakeSchema::reporting(state_at("0003"));
     let schema = Served::schema(&fake).await;

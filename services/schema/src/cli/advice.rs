@@ -23,7 +23,7 @@ fn for_failure(failure: &Failure) -> Option<String> {
     match failure {
         Failure::Unreachable { .. } => Some(START.into()),
         Failure::Refused(status) => match status.get_details_error_info() {
-            Some(info) => cli::advice("schema", &info.reason, &info.metadata)
+            Some(info) => cli::advice("schema", "", &info.reason, &info.metadata)
                 .or_else(|| for_refusal(info.reason.parse().ok()?, &info.metadata)),
             None => Some(for_lost_response(status.code()).into()),
         },

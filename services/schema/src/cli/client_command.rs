@@ -89,7 +89,11 @@ impl Call<cli::WaitArgs> {
     async fn wait(self) -> ExitCode {
         let Self { args, service, output } = self;
         let connect = async || service.connect().await;
-        let waited = cli::wait(&args, &service.url, output, connect).await;
-        waited.unwrap_or_else(|failure| advice::report(&failure, output))
+        let waited = async {
+            // A file that cannot be used is not waited for.
+            service.files().check().map_err(|error| Failure::Local(error.into()))?;
+            cli::wait(&args, &service.url, output, connect).await
+        };
+        waited.await.unwrap_or_else(|failure| advice::report(&failure, output))
     }
 }

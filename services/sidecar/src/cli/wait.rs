@@ -34,5 +34,5 @@ impl WaitCommand {
 fn advice(failure: &Failure) -> Option<String> {
     let Failure::Refused(status) = failure else { return None };
     let info = status.get_details_error_info()?;
-    cli::advice("schema", &info.reason, &info.metadata)
+    cli::advice("schema", "schema-", &info.reason, &info.metadata)
 }

@@ -1,11 +1,16 @@
 //! One request on its way to the upstream and back.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::BoxFuture;
 use gate::Gate;
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
 use tower::{Service, service_fn};
@@ -15,6 +20,8 @@ use wire::error_chain;
 use super::{body::GatedBody, headers, upgrade, upstream::UpstreamClient};
 use crate::problem::{self, is_grpc};
 
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
 /// What every request shares.
 pub(super) struct Forwarding {
     pub(super) gate: Gate,
@@ -22,6 +29,8 @@ pub(super) struct Forwarding {
     /// One for each further request that may be in progress.
     pub(super) free_slots: Arc<Semaphore>,
     pub(super) limit: u32,
+    /// When a connection that could not be made was last logged as a warning.
+    pub(super) last_warning: Mutex<Option<Instant>>,
 }
 
 impl Forwarding {
@@ -59,10 +68,25 @@ impl Forwarding {
         };
         self.forward(request, slot).await.unwrap_or_else(|error| {
             let upstream = self.upstream.upstream.to_string();
-            tracing::warn!(upstream, error = error_chain(&error), "upstream does not answer");
-            let status = problem::upstream_unreachable(&upstream, &error_chain(&error));
+            let text = error_chain(&error);
+            if error.is_connect() && self.is_warning_due() {
+                tracing::warn!(upstream, error = text, "cannot connect to the upstream");
+            } else {
+                tracing::debug!(upstream, error = text, "upstream does not answer");
+            }
+            let status = problem::upstream_unreachable(&upstream, &text);
             problem::response(status, StatusCode::BAD_GATEWAY, is_grpc)
         })
+    }
+
+    /// One warning in a while: each request would repeat it.
+    fn is_warning_due(&self) -> bool {
+        let mut last = self.last_warning.lock();
+        let is_due = last.is_none_or(|at| at.elapsed() >= WARNING_INTERVAL);
+        if is_due {
+            *last = Some(Instant::now());
+        }
+        is_due
     }
 
     async fn forward(

@@ -1,12 +1,17 @@
 //! `gate serve`: probes, proofs, registration, shutdown.
 
 use serde_json::json;
-use testing::{Backend, Scrape, apply, both, eventually, health};
-use tonic_health::pb::health_check_response::ServingStatus;
+use testing::{
+    AccessFile, Authority, Backend, Process, Scrape, apply, both, eventually, health,
+    secure_channel,
+};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 use crate::{
     http::{client, get, request, send},
-    world::{World, until_ok, until_refused},
+    world::{GATE, World, binary, until_ok, until_refused},
 };
 
 #[apply(both!)]
@@ -90,4 +95,42 @@ async fn a_wrong_flag_is_named() {
         })
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_sides_speak_tls_and_the_token_is_presented() {
+    let database = Backend::Sqlite.at_head().await;
+    let authority = Authority::new();
+    let server = authority.server(&["localhost"]);
+    let callers = AccessFile::of(&[("reports", "reader")]);
+    let text = |path: std::path::PathBuf| path.display().to_string();
+    let (cert, key, ca) =
+        (text(server.cert.clone()), text(server.key.clone()), text(authority.ca()));
+    let (access, token) = (text(callers.path()), text(callers.token_file("reports")));
+    let env = [
+        ("DATABASE_URL", database.url()),
+        ("SCHEMA_TLS_CERT", &cert),
+        ("SCHEMA_TLS_KEY", &key),
+        ("SCHEMA_ACCESS_FILE", &access),
+    ];
+    let mut schema = Process::start(binary("schema"), &["serve"], &env);
+    let url = format!("https://localhost:{}", schema.address("schema").await.port());
+
+    let flags = [
+        ["serve", "--service=reports"],
+        ["--requires=0002", "--listen=127.0.0.1:0"],
+        ["--tls-cert", &cert],
+        ["--tls-key", &key],
+        ["--schema-url", &url],
+        ["--schema-tls-ca", &ca],
+        ["--schema-token-file", &token],
+    ];
+    let mut gate = Process::start(GATE, flags.as_flattened(), &[]);
+    let address = gate.address("gate").await;
+    let mut client = HealthClient::new(secure_channel(address, authority.trusted()));
+    eventually("the gate is open", async || {
+        let response = client.check(HealthCheckRequest::default()).await.ok()?.into_inner();
+        (response.status() == ServingStatus::Serving).then_some(())
+    })
+    .await;
 }

@@ -71,5 +71,5 @@ async fn it_does_not_wait_for_a_token_to_become_valid() {
     let url = format!("http://{}", schema.address("schema").await);
     let mut waiting = wait(GATE, &url, &[]);
     assert_eq!(waiting.ended().await.code(), Some(1));
-    until_printed(&waiting, "SCHEMA_TOKEN_FILE").await;
+    until_printed(&waiting, "--schema-token-file FILE, SCHEMA_TOKEN_FILE").await;
 }
