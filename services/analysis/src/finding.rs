@@ -7,8 +7,8 @@ use crate::{LockMode, LossRule};
 /// A remark on a step.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Finding {
-    /// The line of the step's SQL, from 1.
-    pub line: usize,
+    /// The line of the step's SQL, from 1; none where it is about the whole step.
+    pub line: Option<usize>,
     /// How much it matters.
     pub severity: Severity,
     /// Which rule found it.
@@ -89,7 +89,7 @@ impl Finding {
         let message = "too deep to analyse: what the statement locks, rewrites and removes is \
                        not known; use fewer nested parentheses and shorter chains of operators";
         Self {
-            line,
+            line: Some(line),
             severity: Severity::Warning,
             rule: Rule::TooDeep,
             message: message.into(),

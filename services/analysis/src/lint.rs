@@ -20,7 +20,7 @@ pub fn lint(sql: &str, transactional: bool, server_version: &str) -> Vec<Finding
     linted.unwrap_or_else(|_| {
         let message = "squawk could not read this step".into();
         vec![Finding {
-            line: 1,
+            line: None,
             severity: Severity::Note,
             rule: Rule::NotLinted,
             message,
@@ -64,7 +64,7 @@ fn violations(sql: &str, transactional: bool, server_version: &str) -> Vec<Findi
         let severity = if is_style { Severity::Note } else { Severity::Warning };
         let help = violation.help.map(|help| format!(" {help}")).unwrap_or_default();
         let message = format!("{}{help}", violation.message);
-        Finding { line, severity, rule: Rule::Squawk(name), message, rows: None }
+        Finding { line: Some(line), severity, rule: Rule::Squawk(name), message, rows: None }
     });
     findings.collect()
 }
@@ -75,7 +75,10 @@ mod tests {
 
     fn rules(sql: &str, transactional: bool) -> Vec<String> {
         let found = lint(sql, transactional, "15.4");
-        found.into_iter().map(|finding| format!("{} {}", finding.line, finding.rule)).collect()
+        found
+            .into_iter()
+            .map(|finding| format!("{} {}", finding.line.unwrap_or_default(), finding.rule))
+            .collect()
     }
 
     #[test]

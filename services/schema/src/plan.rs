@@ -161,6 +161,6 @@ fn to_wire(finding: Finding) -> wire::Finding {
         rule: finding.rule.to_string(),
         message: finding.message,
         rows: finding.rows,
-        line: u32::try_from(finding.line).ok(),
+        line: finding.line.and_then(|line| u32::try_from(line).ok()),
     }
 }

@@ -52,8 +52,8 @@ pub async fn findings(
     }
     if let Some((step, completed)) = plan.resumed {
         let message = format!("{completed} of its statements are committed already");
-        let at = Located { step, line: 1, value: () };
-        report.add(&at, Severity::Note, Rule::Resumed, message, None);
+        let (severity, rule) = (Severity::Note, Rule::Resumed);
+        report.found[step].push(Finding { line: None, severity, rule, message, rows: None });
     }
     Ok(report.sorted())
 }
@@ -77,7 +77,7 @@ impl Report<'_> {
         message: String,
         rows: Option<u64>,
     ) {
-        self.found[at.step].push(Finding { line: at.line, severity, rule, message, rows });
+        self.found[at.step].push(Finding { line: Some(at.line), severity, rule, message, rows });
     }
 
     fn sorted(self) -> Vec<Vec<Finding>> {
@@ -222,7 +222,7 @@ const fn until(transactional: bool) -> &'static str {
 
 fn loss_finding(at: &Located<Loss>) -> Finding {
     Finding {
-        line: at.line,
+        line: Some(at.line),
         severity: Severity::DataLoss,
         rule: Rule::Loss(at.value.rule),
         message: format!("{} would be lost", at.value),

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use testing::{Backend, apply, both, channel, eventually, reason};
+use testing::{Backend, DEADLINE, apply, both, channel, eventually, reason};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -94,7 +94,8 @@ async fn grpc_calls_and_streams_pass_and_are_refused_as_grpc(backend: Backend) {
 
     // A stream that goes on ends with the reason some seconds after the gate has closed.
     testing::downgrade(world.address, "base").await.unwrap();
-    let ended = states.message().await.unwrap_err();
+    let ended = tokio::time::timeout(DEADLINE, states.message()).await.expect("the stream ends");
+    let ended = ended.unwrap_err();
     assert_eq!((ended.code(), &*reason(&ended)), (Code::Unavailable, "SCHEMA_NOT_AT_HEAD"));
 }
 
