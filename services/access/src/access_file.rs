@@ -30,7 +30,7 @@ use super::{
 /// The length of the ledger's column of actors.
 const MAX_NAME_BYTES: usize = 255;
 
-/// The hash of the word `test`, which earlier documents showed as a sample: whoever copied it let in
+/// The hash of the word `test`, which earlier documents showed as a sample: a copied file admitted
 /// every caller who tries that word.
 const DOCUMENTED_SAMPLE: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 

@@ -6,7 +6,7 @@ use wire::Problem;
 
 use super::policy::Role;
 
-/// The actor of calls where there is no access file.
+/// The actor of calls without an access file.
 const ANONYMOUS: &str = "anonymous";
 
 /// Actors that the services use themselves: a caller may not have these names.

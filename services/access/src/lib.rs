@@ -27,6 +27,6 @@ pub use reload::{Access, AccessError};
 pub struct Admission {
     /// The callers and their roles; without them, callers are not asked who they are.
     pub access: Option<Access>,
-    /// Admits every caller beyond the loopback too, where there is no access file.
+    /// Admits every caller beyond the loopback too, without an access file.
     pub allow_anyone: bool,
 }

@@ -14,13 +14,14 @@ const STACK_SIZE: usize = 64 << 20;
 ///
 /// # Panics
 /// No thread can be started.
+#[expect(clippy::panic, reason = "as std::thread::spawn does")]
 pub(crate) fn on_large_stack<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(STACK_SIZE).spawn_scoped(scope, work);
         match thread.map(thread::ScopedJoinHandle::join) {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => panic::resume_unwind(panic),
-            Err(error) => panic::panic_any(format!("no thread can be started: {error}")),
+            Err(error) => panic!("no thread can be started: {error}"),
         }
     })
 }

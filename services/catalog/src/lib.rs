@@ -9,7 +9,7 @@
 //!   database without a history could be at.
 //! - [`describe`] runs revisions on a scratch database, to write their `catalog.txt`.
 //!
-//! What differs between two databases without an effect on anybody is no part of a catalog: the
+//! What differs between two databases without an effect on anybody is not part of a catalog: the
 //! names of constraints and the order of columns. Neither are the bookkeeping tables, ours and
 //! those of other migration tools.
 

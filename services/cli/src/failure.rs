@@ -65,7 +65,7 @@ impl Failure {
             (false, Some(advice)) => format!("{program}: {}\n  {advice}", self.message()),
             (false, None) => format!("{program}: {}", self.message()),
         };
-        // There is no other place to report that standard error is closed.
+        // No other place is left to report that standard error is closed.
         let _ = writeln!(io::stderr(), "{text}");
         ExitCode::FAILURE
     }

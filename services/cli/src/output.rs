@@ -53,7 +53,7 @@ impl Output {
     /// Prints a note for people on standard error. With JSON it is left out: the result has it.
     pub fn note(self, text: impl Display) {
         if !self.json {
-            // There is no other place to report that standard error is closed.
+            // No other place is left to report that standard error is closed.
             let _ = writeln!(io::stderr(), "{text}");
         }
     }

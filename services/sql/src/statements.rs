@@ -14,7 +14,7 @@ pub struct Statement<'a> {
 }
 
 impl Statement<'_> {
-    /// The words that it begins with, in upper case, up to the first token that is no word:
+    /// The words that it begins with, in upper case, up to the first token that is not a word:
     /// `CREATE TABLE BOTS`. At most eight, which tell every kind of statement from the others.
     pub fn leading_words(&self, dialect: Dialect) -> Vec<String> {
         const MAX_WORDS: usize = 8;

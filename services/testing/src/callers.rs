@@ -24,7 +24,7 @@ impl AccessFile {
     pub fn write(&self, callers: &[(&str, &str)]) {
         let mut text = String::new();
         for (name, role) in callers {
-            let hex = hex::encode(&Sha256::digest(token(name)));
+            let hex = hex::encode(Sha256::digest(token(name)));
             let bot = if *role == "bot" { "bot_type = \"echo\"\n" } else { "" };
             let entry = format!("name = \"{name}\"\nrole = \"{role}\"\n{bot}sha256 = \"{hex}\"\n");
             writeln!(text, "[[caller]]\n{entry}").expect("a String can be written");

@@ -5,7 +5,7 @@ use std::{env, fs, sync::mpsc};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::{background, session::Session, template};
+use crate::{background, postgres_url::with_database, session::Session, template};
 
 /// The kind of database that a test runs on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -135,17 +135,6 @@ fn postgres_url() -> String {
     })
 }
 
-/// The same server's URL for another database.
-pub(crate) fn with_database(url: &str, database: &str) -> String {
-    let (server, query) = match url.split_once('?') {
-        Some((server, query)) => (server, format!("?{query}")),
-        None => (url, String::new()),
-    };
-    let (scheme, rest) = server.split_once("://").expect("a URL has a scheme");
-    let host = rest.split('/').next().unwrap_or(rest);
-    format!("{scheme}://{host}/{database}{query}")
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -208,17 +197,6 @@ mod tests {
             drop(database);
             logins.join_all().await;
             assert!(started.elapsed() < DEADLINE, "{:?}", started.elapsed());
-        }
-    }
-
-    #[test]
-    fn another_database_of_the_same_server() {
-        for (url, other) in [
-            ("postgres://me@db:5433/postgres", "postgres://me@db:5433/t"),
-            ("postgres://me@db", "postgres://me@db/t"),
-            ("postgres://db/a?sslmode=disable", "postgres://db/t?sslmode=disable"),
-        ] {
-            assert_eq!(with_database(url, "t"), other);
         }
     }
 }

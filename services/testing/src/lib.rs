@@ -22,6 +22,7 @@ mod clients;
 mod database;
 mod nats;
 mod postgres;
+mod postgres_url;
 mod process;
 mod refusal;
 mod scrape;

@@ -16,7 +16,7 @@ use revisions::{Metadata, Revision};
 use sql::Dialect;
 use tokio::sync::Mutex;
 
-use crate::{database::with_database, session::Session};
+use crate::{postgres_url::with_database, session::Session};
 
 /// The ids of the built-in revisions, oldest first; the last is head.
 pub fn revisions() -> Vec<String> {

@@ -22,7 +22,7 @@ pub struct Exposed {
 /// other machines could do there.
 ///
 /// # Errors
-/// The address is not the loopback's, there is no access file, and `allow_anyone` is off. Client
+/// The address is not the loopback's, an access file is missing, and `allow_anyone` is off. Client
 /// certificates alone do not suffice: each of their holders could call everything.
 pub fn check_exposure(
     service: &str,

@@ -1,4 +1,4 @@
-//! Running a revision on a scratch database. Nobody else uses it, so there is no lock, no
+//! Running a revision on a scratch database. It has no other user, so it needs no lock, no
 //! bookkeeping and no retry.
 
 use database::{Connection, statement_position, with_conn};

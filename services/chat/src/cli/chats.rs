@@ -98,7 +98,7 @@ pub(super) async fn create(args: CreateArgs) -> Result<ExitCode, Failure> {
 /// `2026-01-01T12:00:00Z  group    a@g.us  Friends`.
 fn format_chat(chat: &Chat) -> String {
     let last = chat.last_message_at.and_then(time);
-    let last = last.map_or_else(|| "-".into(), |at| format_time(at));
+    let last = last.map_or_else(|| "-".into(), format_time);
     let kind = match chat.r#type() {
         ChatType::Unspecified => "-",
         ChatType::Private => "private",

@@ -23,7 +23,7 @@ export interface SchemaView {
   readonly answeredAt?: number;
   /** Why the schema service does not answer; absent while it does. */
   readonly unreachable?: string;
-  /** What the open Watch stream last reported; absent while there is no such stream. */
+  /** What the open Watch stream last reported; absent without such a stream. */
   readonly watched?: SchemaState;
   /** Why the last Watch stream ended. */
   readonly watchError?: string;

@@ -1,4 +1,4 @@
-//! Why there is no plan.
+//! Why a plan cannot be made.
 
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ use crate::{
 /// The revisions between the current one and a target, as they would run; none where it is reached.
 ///
 /// # Errors
-/// There is no such target, or the state of the schema forbids the operation.
+/// The target does not exist, or the state of the schema forbids the operation.
 pub async fn steps(
     observer: &Observer,
     direction: Direction,

@@ -33,7 +33,7 @@ struct Sized {
     bytes: i64,
 }
 
-/// How large a table is, or that of an index; none where there is no such table.
+/// How large a table is, or that of an index; none if it does not exist.
 ///
 /// # Errors
 /// The database cannot be read.

@@ -35,8 +35,8 @@ pub async fn current_schema(connection: &mut Connection) -> QueryResult<String> 
     Ok(query.get_result::<TextRow>(connection).await?.text)
 }
 
-/// A table's columns, those left out that are computed from others; none where there is no such
-/// table.
+/// A table's columns, those left out that are computed from others; none if it does not
+/// exist.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -92,7 +92,7 @@ pub async fn count(connection: &mut Connection, from: &str) -> QueryResult<Optio
     }
 }
 
-/// The server's version, such as `15.4`; none where the database is no server.
+/// The server's version, such as `15.4`; none where the database is not a server.
 ///
 /// # Errors
 /// The database cannot be read.

@@ -153,8 +153,8 @@ class AsyncGate(BaseGate):
             async for answer in stream:
                 yield SchemaState.from_message(answer.state)
         except asyncio.CancelledError:
-            # Also raised where the channel was closed under the stream, which is no cancellation
-            # of this task.
+            # Also raised where the channel was closed under the stream, which does not cancel this
+            # task.
             if self._is_closing:
                 raise
         finally:

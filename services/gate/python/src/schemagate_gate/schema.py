@@ -54,7 +54,7 @@ class SchemaView:
     answered_at: float | None = None
     # Why the schema service does not answer; None while it does.
     unreachable: str | None = None
-    # What the open Watch stream last reported; None while there is no such stream.
+    # What the open Watch stream last reported; None without such a stream.
     watched: SchemaState | None = None
     # Why the last Watch stream ended.
     watch_error: str | None = None

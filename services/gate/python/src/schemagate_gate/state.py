@@ -102,7 +102,7 @@ class GateState:
         self._notify()
 
     def revalidate(self) -> bool:
-        """Holds calls until the next evaluation; False where there is no need to evaluate again."""
+        """Holds calls until the next evaluation; False where another evaluation is not needed."""
         with self._changed:
             is_recent = time.monotonic() - self._revalidated_at < REVALIDATION_TTL
             if is_recent or not self._report.is_open or self._ended:
