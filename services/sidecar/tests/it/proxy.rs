@@ -192,5 +192,5 @@ async fn a_drain_finishes_requests_and_ends_streams(backend: Backend) {
     assert!(events.frame().await.is_none_or(|frame| frame.is_err()));
     assert!(matches!(socket.read(&mut [0]).await, Ok(0) | Err(_)));
     assert!(gate.ended().await.success());
-    assert!(world.dependents().await.is_empty());
+    world.until_deregistered().await;
 }

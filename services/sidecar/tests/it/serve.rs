@@ -64,7 +64,7 @@ async fn a_shutdown_is_seen_by_a_probe_before_it_goes_on(backend: Backend) {
     // The notice would last longer than this test may.
     until_refused(address, "/readyz", "SHUTTING_DOWN").await;
     assert!(gate.ended().await.success());
-    assert!(world.dependents().await.is_empty(), "it has deregistered");
+    world.until_deregistered().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,16 @@
 //! A schema service on a database of its own, and the `gate` binary beside it.
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use api::schema::v1::Dependent;
 use testing::{Backend, Process, TestDatabase, current, upgrade};
+use tokio::time::timeout;
 
 use crate::http::{Answer, get};
 
 pub const GATE: &str = env!("CARGO_BIN_EXE_gate");
+/// How long a dependent stays registered that does not deregister.
+const LEASE_TTL: Duration = Duration::from_secs(15);
 /// What the gated service of these tests needs.
 const REQUIRES: [&str; 4] = ["--service", "reports", "--requires", "0002"];
 
@@ -43,6 +46,14 @@ impl World {
 
     pub async fn dependents(&self) -> Vec<Dependent> {
         current(self.address).await.dependents
+    }
+
+    /// Waits until no dependent is registered, for less time than a lease lasts.
+    pub async fn until_deregistered(&self) {
+        let deregistered = testing::eventually("deregistered", async || {
+            self.dependents().await.is_empty().then_some(())
+        });
+        timeout(LEASE_TTL / 2, deregistered).await.expect("it deregisters by itself");
     }
 
     /// Starts `gate COMMAND` for a service that requires 0002.
