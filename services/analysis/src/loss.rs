@@ -1,4 +1,5 @@
-//! A loss that was counted on the database.
+//! A loss that was counted on the database. `effects` recognises what a statement removes, `copies` what
+//! of it a step keeps, and the schema service's `plan/count_losses` counts the rest.
 
 use std::fmt;
 

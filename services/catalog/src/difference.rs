@@ -14,7 +14,8 @@ pub struct Difference {
     pub deviation: Deviation,
 }
 
-/// How much a difference matters to a service that expects the catalog.
+/// How much a difference matters to a service that expects the catalog; [`compare`](crate::compare())
+/// decides.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Grade {
     /// The service fails: tables, columns, types, nullability, uniqueness.
@@ -181,7 +182,7 @@ impl fmt::Display for Difference {
                     |default: &Option<String>| default.clone().unwrap_or("no default".into());
                 write!(f, "{object} has {}, expected {}", text(found), text(expected))
             }
-            Deviation::LabelOrder => write!(f, "{object} has its labels in another order"),
+            Deviation::LabelOrder => write!(f, "{object} has its labels in a different order"),
             Deviation::NotValidated => write!(f, "{object} is not validated"),
             Deviation::Invalid => write!(f, "{object} is INVALID"),
             Deviation::HoldsText => write!(f, "{object} holds texts, expected booleans"),

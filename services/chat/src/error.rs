@@ -28,9 +28,9 @@ pub enum Error {
     AssignmentNotFound { chat: String, bot: String },
     #[error("no parked delivery of message {message} to bot {bot}")]
     DeliveryNotFound { message: String, bot: String },
-    #[error("a chat with the jid {0} exists")]
+    #[error("a chat with the jid {0} already exists")]
     JidTaken(String),
-    #[error("another message has the id {0}")]
+    #[error("the id {0} is already in use by another message")]
     MessageIdTaken(String),
     #[error("another transaction holds a lock on chat {0}; try again")]
     ChatLocked(String),

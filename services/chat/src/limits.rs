@@ -1,4 +1,4 @@
-//! How much the service takes on at a time. Work over a limit is refused with RESOURCE_EXHAUSTED;
+//! Limits on concurrent work. Work over a limit is refused with RESOURCE_EXHAUSTED;
 //! calls in progress are not affected.
 
 use std::{

@@ -52,7 +52,7 @@ pub struct Config {
     pub notice: Duration,
     /// How many probes must have seen NOT_SERVING, within the notice, before calls are refused.
     pub probe_failures: u32,
-    /// How much the service takes on at a time.
+    /// Limits on concurrent work.
     pub limits: Limits,
     /// The NATS that wakes the other replicas. Without one, they poll.
     pub bus: Option<BusUrl>,
@@ -213,9 +213,9 @@ async fn identity(database: Database) -> Result<String, ProofError> {
 async fn check_models(database: Database) -> Result<String, ProofError> {
     match query_models(&database).await? {
         Ok(()) => Ok("the tables have every column of the models".into()),
-        Err(refusal) => {
-            Err(ProofError::Refuted(format!("the tables are not what the models need: {refusal}")))
-        }
+        Err(refusal) => Err(ProofError::Refuted(format!(
+            "the tables do not match what this build expects: {refusal}"
+        ))),
     }
 }
 

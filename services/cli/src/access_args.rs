@@ -8,7 +8,7 @@ macro_rules! access_args {
         #[derive(Clone, Debug, Default, clap::Args)]
         #[group(skip)]
         pub struct AccessArgs {
-            /// Admit the callers of this file, each in its role (TOML). A change takes effect within
+            /// Accept the callers listed in this file, each with its role (TOML). A change takes effect within
             /// two seconds. Without a file every caller may call everything, and the service
             /// listens on the loopback only
             #[arg(long, env = concat!($prefix, "_ACCESS_FILE"), value_name = "FILE")]

@@ -73,7 +73,7 @@ fn behind(state: &SchemaState, needed: &str, required: &str) -> String {
         Status::Empty | Status::Behind if state.out_of_order.is_empty() => {
             "run \"schema upgrade\"".into()
         }
-        Status::Migrating => "an operation is running, calls pass once it has succeeded".into(),
+        Status::Migrating => "an operation is running; calls pass once it succeeds".into(),
         Status::Unspecified
         | Status::Empty
         | Status::Behind
@@ -84,7 +84,7 @@ fn behind(state: &SchemaState, needed: &str, required: &str) -> String {
         | Status::Drifted => format!(
             "its status is {}: {}; run \"schema current\" for details",
             state.status().as_str_name(),
-            or_else(&state.message, "the schema service gives no message"),
+            or_else(&state.message, "the schema service gives no details"),
         ),
     };
     format!("schema is at {at} but this build requires {needed}; {advice}")
@@ -184,8 +184,8 @@ mod tests {
             ),
             (
                 Cause::NotApplied(&migrating),
-                "schema is at 0004 but this build requires 0006; an operation is running, calls \
-                 pass once it has succeeded",
+                "schema is at 0004 but this build requires 0006; an operation is running; calls \
+                 pass once it succeeds",
             ),
             (
                 Cause::NotApplied(&gap),

@@ -30,7 +30,7 @@ pub enum TargetError {
     #[error("'{0}' is relative; use a revision, head or base")]
     Relative(String),
     /// The revision is neither held nor applied.
-    #[error("no revision '{target}' is held here or applied; the newest held is '{head}'")]
+    #[error("unknown revision '{target}'; the newest known revision is '{head}'")]
     Unknown {
         /// The target as written.
         target: String,
@@ -54,7 +54,7 @@ pub enum TargetError {
         steps: usize,
     },
     /// An Upgrade to an older revision than the current one.
-    #[error("'{target}' is behind the current revision '{current}'; that takes a Downgrade")]
+    #[error("'{target}' is behind the current revision '{current}'; use Downgrade")]
     Behind {
         /// The target as written.
         target: String,
@@ -62,7 +62,7 @@ pub enum TargetError {
         current: String,
     },
     /// A Downgrade to a newer revision than the current one.
-    #[error("'{target}' is ahead of the current revision '{current}'; that takes an Upgrade")]
+    #[error("'{target}' is ahead of the current revision '{current}'; use Upgrade")]
     Ahead {
         /// The target as written.
         target: String,

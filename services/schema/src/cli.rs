@@ -34,13 +34,13 @@ Exit status:
   0  success
   1  refused or failed, or the schema service cannot be reached
   2  invalid command line
-  3  current --check: the schema is not at head; wait: it was not in time;
+  3  current --check: the schema is not at head; wait: timed out;
      verify: something is missing or degraded
 
 Results go to standard output; notes, progress bars and errors go to standard error.
 With --json every result and every error is one JSON object on a line, in ProtoJSON.";
 
-/// Serve the schema of one database: its revisions, its state, and the way to head.
+/// Serve the schema of one database: its revisions, its state, and its upgrades.
 #[derive(Debug, Parser)]
 #[command(name = "schema", version, after_help = EXIT_STATUS)]
 pub struct Cli {

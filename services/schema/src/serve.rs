@@ -125,7 +125,7 @@ pub async fn serve(
         // Callers that follow an operation stay connected until its end.
         let timeout = config.step_grace + DRAIN_TIMEOUT;
         if tokio::time::timeout(timeout, operations.drained()).await.is_err() {
-            tracing::warn!(?timeout, "operation did not end, leaving it");
+            tracing::warn!(?timeout, "operation did not finish in time, exiting without it");
         }
     };
     let served = transport::serve(listeners, routes.routes(), exporter, drained).await;

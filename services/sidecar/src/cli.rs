@@ -22,7 +22,7 @@ Exit status:
 
 Results go to standard output; logs, notes and errors go to standard error.";
 
-/// Hold calls to a service until its database has the schema that the service needs.
+/// Refuse calls to a service until its database has the schema that the service needs.
 #[derive(Debug, Parser)]
 #[command(name = "gate", version, after_help = EXIT_STATUS)]
 pub struct Cli {

@@ -1,5 +1,5 @@
-//! Connections before a call is made on them: how many a listener holds, and how soon they must send
-//! their first bytes.
+//! How many connections a listener holds, how soon they must send their first bytes, and when one
+//! whose client does not read is closed.
 
 use std::{
     future::{Future as _, ready},

@@ -98,7 +98,12 @@ impl DeliveryDispatcher {
                 }
                 Ok(StoreOutcome::Expired) => {
                     let DeliveryAttempt { position, bot_id, attempt } = attempt;
-                    tracing::info!(bot = bot_id, position, attempt, "late answer dropped");
+                    tracing::info!(
+                        bot = bot_id,
+                        position,
+                        attempt,
+                        "discarded an answer that arrived after its lease expired"
+                    );
                     return Ok(());
                 }
                 Ok(StoreOutcome::Locked) if is_last => {

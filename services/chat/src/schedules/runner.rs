@@ -118,7 +118,7 @@ impl ScheduleRunner {
             tracing::warn!(
                 schedule = schedule.id,
                 missed = due.missed,
-                "missed runs skipped, last one sent"
+                "missed scheduled runs; sent only the latest"
             );
         }
         Ok(true)

@@ -124,12 +124,12 @@ function advice(state: SchemaState, revision: string): string {
     case "STATUS_AT_HEAD":
       return `deploy a schema service that holds ${revision}, then run "schema upgrade"`;
     case "STATUS_MIGRATING":
-      return "an operation is running, calls pass once it has succeeded";
+      return "an operation is running; calls pass once it succeeds";
     case "STATUS_EMPTY":
     case "STATUS_BEHIND":
       if (state.outOfOrder.length === 0) return 'run "schema upgrade"';
   }
-  const detail = state.message || "the schema service gives no message";
+  const detail = state.message || "the schema service gives no details";
   return `its status is ${state.status}: ${detail}; run "schema current" for details`;
 }
 

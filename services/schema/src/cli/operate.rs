@@ -17,7 +17,7 @@ const INTERRUPTED: u8 = 130;
 
 #[derive(Debug, Args)]
 pub struct UpgradeArgs {
-    /// Where to end: head, a revision such as 0002, a unique prefix of one, or +N.
+    /// Target: head, a revision such as 0002, a unique prefix of one, or +N.
     #[arg(allow_negative_numbers = true, default_value = "head")]
     target: String,
     #[command(flatten)]
@@ -26,7 +26,7 @@ pub struct UpgradeArgs {
 
 #[derive(Debug, Args)]
 pub struct DowngradeArgs {
-    /// Where to end: a revision, a unique prefix of one, -N, or base.
+    /// Target: a revision, a unique prefix of one, -N, or base.
     #[arg(allow_negative_numbers = true)]
     target: String,
     #[command(flatten)]
@@ -39,14 +39,14 @@ pub struct OperationArgs {
     /// server's default is 60s.
     #[arg(long, value_name = "DURATION")]
     wait: Option<Duration>,
-    /// Maximum time that one statement waits for a lock, and holds up others, before its step is
+    /// Maximum time that one statement waits for a lock, blocking other sessions meanwhile, before its step is
     /// rolled back and retried. The server's default is 2s.
     #[arg(long, value_name = "DURATION")]
     lock_timeout: Option<Duration>,
-    /// Go on although a live dependent would break.
+    /// Proceed although a live dependent would break.
     #[arg(long)]
     force: bool,
-    /// Go on although rows or values would be lost.
+    /// Proceed although rows or values would be lost.
     #[arg(long)]
     allow_data_loss: bool,
     /// Run only if this is the current revision; "base" for an empty database.

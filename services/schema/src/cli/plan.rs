@@ -13,7 +13,7 @@ use super::client::Client;
 
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// Where to end, as for upgrade; with --downgrade as for downgrade, which has no default.
+    /// Target, as for upgrade; with --downgrade as for downgrade, which has no default.
     #[arg(allow_negative_numbers = true, required_if_eq("downgrade", "true"))]
     target: Option<String>,
     /// Plan a downgrade.

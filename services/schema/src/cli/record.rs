@@ -13,7 +13,7 @@ pub struct StampArgs {
     /// Revision that the database is at. Every older one is recorded with it; "base" removes all
     /// records.
     revision: String,
-    /// Go on although the live catalog differs from what is expected of that revision.
+    /// Proceed although the live catalog differs from what is expected of that revision.
     #[arg(long)]
     force: bool,
 }

@@ -22,7 +22,7 @@ pub struct ServeArgs {
     #[command(flatten)]
     access: AccessArgs,
     /// Upgrade to head before the first request is answered. If the upgrade fails, the service
-    /// starts nevertheless, and Current reports the failure.
+    /// still starts, and Current reports the failure.
     #[arg(
         long,
         env = "SCHEMA_UPGRADE_ON_START",
@@ -69,7 +69,7 @@ impl ServeArgs {
         let (tls, admission) = (tls.files(), self.access.admission(POLICY)?);
         let listeners =
             Listeners::bind("schema", listen, self.metrics.metrics_listen, tls, admission).await?;
-        tracing::info!(database = %self.database.url(), "serving the schema of a database");
+        tracing::info!(database = %self.database.url(), "schema service started");
         schema::serve(config, listeners, shutdown).await?;
         Ok(())
     }

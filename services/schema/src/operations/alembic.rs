@@ -18,6 +18,6 @@ pub(super) async fn take_over_alembic(
     let revision = history.current();
     let operation = Operation::new(OperationKind::Stamp, "", revision, ALEMBIC);
     stamp(connection, &operation, &BTreeSet::new(), &history.applied, &[]).await?;
-    tracing::info!(revision, "history of Alembic taken over");
+    tracing::info!(revision, "imported the Alembic history");
     Ok(())
 }

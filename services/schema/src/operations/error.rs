@@ -33,7 +33,7 @@ pub enum OperationError {
     #[error("revision {0} was applied with the text that this build holds")]
     NotAltered(String),
     /// A Stamp of a revision whose catalog is another one.
-    #[error("catalog of the database is not that of {revision}: {}", differences.join("; "))]
+    #[error("the database does not match the catalog recorded for {revision}: {}", differences.join("; "))]
     CatalogDiffers {
         revision: String,
         /// Each names the object.

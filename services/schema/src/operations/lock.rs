@@ -73,7 +73,7 @@ async fn record_interrupted(
     store::operations::finish_interrupted(connection).await?;
     if let Some(last) = &history.last_operation {
         operations.counts.operation(last.kind, Outcome::Interrupted);
-        tracing::warn!(id = last.id, "recorded an operation whose server died as interrupted");
+        tracing::warn!(id = last.id, "marked an operation as interrupted: its server died");
     }
     Ok(())
 }

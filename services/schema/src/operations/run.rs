@@ -41,17 +41,14 @@ pub(super) async fn run(
     // Another server may have done the work meanwhile, so the steps are those of the new history.
     let revisions = steps(operations, request, &history, &mut connection).await?;
     if revisions.is_empty() {
-        check_permission(operations, request, &history, &[], &mut connection).await?;
+        check_permission(operations, request, &history, &[], &[], &mut connection).await?;
         let state = operations.observer.state(&mut connection, &history).await?;
         send_finished(events, state);
         return Ok(());
     }
     let changes = plan::breaking_changes(request.direction, &history, &revisions);
     let broken = plan::broken_names(&changes, &history);
-    if !broken.is_empty() && !request.force {
-        return Err(OperationError::Dependents(broken.join(", ")));
-    }
-    check_permission(operations, request, &history, &revisions, &mut connection).await?;
+    check_permission(operations, request, &history, &revisions, &broken, &mut connection).await?;
     let operation = new_operation(request, &history, &revisions);
     while let Err(error) =
         store::operations::begin_forced(&mut connection, &operation, &broken).await
@@ -97,7 +94,7 @@ pub(super) fn log_forced(operation: &Operation, dependents: &[String]) {
             id,
             actor,
             dependents = dependents.join(", "),
-            "forced past live dependents"
+            "running although live dependents would break (force)"
         );
     }
 }
@@ -122,7 +119,7 @@ async fn nothing_to_do(
     if !steps.is_empty() {
         return Ok(None);
     }
-    check_permission(operations, request, history, &[], connection).await?;
+    check_permission(operations, request, history, &[], &[], connection).await?;
     Ok(Some(state))
 }
 

@@ -41,7 +41,7 @@ impl StepRunner<'_> {
         let mut last: Option<String> = None;
         for (index, (revision, breaking)) in steps.enumerate() {
             if self.operations.shutdown.is_cancelled() {
-                let end = last.map_or("no step had begun".into(), |last| {
+                let end = last.map_or("no step was started".into(), |last| {
                     format!("revision {last} was finished")
                 });
                 return Err(OperationError::Shutdown(format!("{end}; {}", self.progress(index))));
@@ -161,7 +161,10 @@ impl StepRunner<'_> {
         match (result, is_session_lost) {
             // The thread that was left to itself holds SQLite's lock until the process ends.
             (Err(OperationError::Shutdown(_)), true) => {
-                tracing::warn!(id, "outcome not recorded; the next server records it");
+                tracing::warn!(
+                    id,
+                    "could not record the outcome; the next server records the operation as interrupted"
+                );
             }
             _ => {
                 if let Err(error) = self.record_outcome(result).await {

@@ -43,7 +43,7 @@ pub async fn findings(
         report.type_change(change).await?;
     }
     for at in &analysis.unparsed {
-        let message = "cannot be parsed and has key words such as DROP or DELETE; what it removes \
+        let message = "cannot be parsed and has keywords such as DROP or DELETE; what it removes \
                        is not counted";
         report.add(at, Severity::Warning, Rule::Unparsed, message.into(), None);
     }

@@ -183,7 +183,7 @@ impl From<OperationError> for Problem {
                     .retry_after(RETRY_DELAY)
             }
             OperationError::Expected { expected, actual } => {
-                let message = format!("{message}; run \"schema current\" and decide again");
+                let message = format!("{message}; run \"schema current\", then retry");
                 Problem::new(Code::Aborted, Reason::CurrentIsAnother, message)
                     .with("expected", expected)
                     .with("current", actual)

@@ -138,8 +138,8 @@ def _advice(state: SchemaState, must_hold: str) -> str:
     if state.status in ("STATUS_EMPTY", "STATUS_BEHIND") and not state.out_of_order:
         return 'run "schema upgrade"'
     if state.status == "STATUS_MIGRATING":
-        return "an operation is running, calls pass once it has succeeded"
-    detail = state.message or "the schema service gives no message"
+        return "an operation is running; calls pass once it succeeds"
+    detail = state.message or "the schema service gives no details"
     return f'its status is {state.status}: {detail}; run "schema current" for details'
 
 
