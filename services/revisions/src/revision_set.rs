@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_target_that_cannot_be_resolved_is_refused() {
         for (result, expected) in [
-            (up("0003", &[]), "no revision"),
+            (up("0003", &[]), "unknown revision"),
             (up("00", &[]), "0001, 0002, 0010"),
             (up("+4", &[]), "only 3"),
             (up("0001", &["0001", "0002"]), "behind"),

@@ -206,7 +206,7 @@ async fn a_refusal_comes_with_advice(backend: Backend) {
     for (line, words, advice) in [
         ("upgrade 0001", "'0001' is behind the current revision '0002'", "schema downgrade 0001"),
         ("downgrade 0003", "'0003' is ahead of the current revision '0002'", "schema upgrade 0003"),
-        ("upgrade 0009", "no revision '0009'", "schema history"),
+        ("upgrade 0009", "unknown revision '0009'", "schema history"),
         ("upgrade 00", "0001, 0002, 0003", "schema history"),
         ("upgrade --expected-current base", "current revision is 0002, not base", "schema current"),
     ] {
